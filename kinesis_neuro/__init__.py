@@ -1,0 +1,102 @@
+"""Muscle-driven bodies that learn to move like people, and what their muscles do.
+
+Public names load on first use: importing the package loads neither torch nor mujoco.
+
+Examples
+--------
+>>> import kinesis_neuro as kn
+>>> "record" in dir(kn)
+True
+"""
+
+from __future__ import annotations
+
+import importlib
+import sys
+from types import ModuleType
+from typing import TYPE_CHECKING
+
+from gymnasium.envs.registration import register, registry
+
+if TYPE_CHECKING:
+    from kinesis_neuro.body.models import load_body as load_body
+    from kinesis_neuro.errors import KinesisError as KinesisError
+    from kinesis_neuro.evaluate import evaluate as evaluate
+    from kinesis_neuro.learn.config import TrainConfig as TrainConfig
+    from kinesis_neuro.learn.policy import load_policy as load_policy
+    from kinesis_neuro.learn.trainer import train as train
+    from kinesis_neuro.motion.inverse import static_optimization as static_optimization
+    from kinesis_neuro.motion.library import load_motion as load_motion
+    from kinesis_neuro.motion.reference import ReferenceMotion as ReferenceMotion
+    from kinesis_neuro.netcdf import read_netcdf as read_netcdf
+    from kinesis_neuro.netcdf import write_netcdf as write_netcdf
+    from kinesis_neuro.record import record as record
+
+    __version__: str
+
+# The same table as above, for the running program; a test holds the two together.
+_MODULE_OF = {
+    "KinesisError": "kinesis_neuro.errors",
+    "ReferenceMotion": "kinesis_neuro.motion.reference",
+    "TrainConfig": "kinesis_neuro.learn.config",
+    "evaluate": "kinesis_neuro.evaluate",
+    "load_body": "kinesis_neuro.body.models",
+    "load_motion": "kinesis_neuro.motion.library",
+    "load_policy": "kinesis_neuro.learn.policy",
+    "read_netcdf": "kinesis_neuro.netcdf",
+    "record": "kinesis_neuro.record",
+    "static_optimization": "kinesis_neuro.motion.inverse",
+    "train": "kinesis_neuro.learn.trainer",
+    "write_netcdf": "kinesis_neuro.netcdf",
+}
+
+
+if not TYPE_CHECKING:  # a type checker would take every misspelt name for an object
+
+    def __getattr__(name: str) -> object:
+        """Import a public name when it is first asked for."""
+        if name == "__version__":
+            return _installed_version()
+        if name not in _MODULE_OF:
+            raise AttributeError(f"module {__name__!r} has no attribute {name!r}")
+        value = getattr(importlib.import_module(_MODULE_OF[name]), name)
+        globals()[name] = value
+        return value
+
+
+def __dir__() -> list[str]:
+    """List the public names."""
+    return sorted([*_MODULE_OF, "__version__"])
+
+
+def _installed_version() -> str:
+    from importlib import metadata
+
+    try:
+        return metadata.version("kinesis-neuro")
+    except metadata.PackageNotFoundError:  # a checkout on the path, never installed
+        return "0+unknown"
+
+
+class _Package(ModuleType):
+    """The package as a module on which submodules do not hide functions of the same name.
+
+    The import system binds each submodule to its package once loaded. Without this, `record`, the
+    function, would turn into `record`, the module, as soon as anyone imports the latter.
+    """
+
+    def __setattr__(self, name: str, value: object) -> None:
+        if not (name in _MODULE_OF and isinstance(value, ModuleType)):
+            super().__setattr__(name, value)
+
+
+sys.modules[__name__].__class__ = _Package
+
+# Gymnasium finds `kinesis_neuro:kinesis_neuro/Imitation-v0` by importing this module. The two entry
+# points are text, so that the physics loads with the first environment.
+if "kinesis_neuro/Imitation-v0" not in registry:
+    register(
+        id="kinesis_neuro/Imitation-v0",
+        entry_point="kinesis_neuro.env.gym:ImitationEnv",
+        vector_entry_point="kinesis_neuro.env.gym:ImitationVectorEnv",
+    )
