@@ -1,0 +1,1 @@
+"""The plant: models, muscles and actuation."""

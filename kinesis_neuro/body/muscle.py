@@ -1,0 +1,164 @@
+"""The muscle model: Hill curves and activation dynamics, vectorised.
+
+MuJoCo's muscle (documentation, "Muscle actuators"): force = -peak * (FL(l) FV(v) act + FP(l)),
+with length and velocity scaled so that the operating range maps to ``range`` in units of optimal
+fibre length. Every function broadcasts: the last axis is muscles, any others are free.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+import mujoco
+import numpy as np
+from numpy.typing import NDArray
+
+FloatArray = NDArray[np.float64]
+
+
+@dataclass(frozen=True, eq=False)
+class MuscleParameters:
+    """Parameters of all muscles of a model, one array entry a muscle.
+
+    Attributes
+    ----------
+    optimal_length : ndarray, shape (n_muscles,)
+        Optimal fibre length ``L0`` of MuJoCo's scaling [m].
+    tendon_slack_length : ndarray, shape (n_muscles,)
+        Constant tendon length ``LT`` [m].
+    peak_force : ndarray, shape (n_muscles,)
+        Force at zero velocity, optimal length and full activation [N].
+    lmin, lmax, vmax, fpmax, fvmax : ndarray, shape (n_muscles,)
+        Shape of the curves [1]; vmax in optimal lengths a second.
+    length_range : ndarray, shape (n_muscles, 2)
+        Feasible musculotendon lengths [m].
+    time_activation, time_deactivation : ndarray, shape (n_muscles,)
+        Time constants of activation dynamics [s].
+    """
+
+    optimal_length: FloatArray
+    tendon_slack_length: FloatArray
+    peak_force: FloatArray
+    lmin: FloatArray
+    lmax: FloatArray
+    vmax: FloatArray
+    fpmax: FloatArray
+    fvmax: FloatArray
+    length_range: FloatArray
+    time_activation: FloatArray
+    time_deactivation: FloatArray
+
+    @classmethod
+    def from_model(cls, model: mujoco.MjModel) -> MuscleParameters:
+        """Read the parameters of every actuator (all must be muscles)."""
+        prm = model.actuator_gainprm.T
+        length_range = model.actuator_lengthrange
+        # engine_util_misc: L0 = (lr1 - lr0) / (range1 - range0)
+        optimal = (length_range[:, 1] - length_range[:, 0]) / np.maximum(1e-15, prm[1] - prm[0])
+        # A negative force asks for scale / acc0.
+        peak = np.where(
+            prm[2] < 0, prm[3] / np.maximum(1e-15, model.actuator_acc0), prm[2]
+        )
+        return cls(
+            optimal_length=optimal,
+            tendon_slack_length=length_range[:, 0] - prm[0] * optimal,
+            peak_force=peak,
+            lmin=prm[4].copy(),
+            lmax=prm[5].copy(),
+            vmax=prm[6].copy(),
+            fpmax=prm[7].copy(),
+            fvmax=prm[8].copy(),
+            length_range=length_range.copy(),
+            time_activation=model.actuator_dynprm[:, 0].copy(),
+            time_deactivation=model.actuator_dynprm[:, 1].copy(),
+        )
+
+    def normalized_length(self, length: FloatArray) -> FloatArray:
+        """Fibre length in optimal lengths [1] from musculotendon length [m]."""
+        return (length - self.tendon_slack_length) / self.optimal_length
+
+    def normalized_velocity(self, velocity: FloatArray) -> FloatArray:
+        """Fibre velocity in units of ``vmax`` [1] from musculotendon velocity [m/s]."""
+        return velocity / (self.optimal_length * self.vmax)
+
+    def force_length(self, length: FloatArray) -> FloatArray:
+        """Active force-length curve [1]: two half bumps with knots halfway to the optimum."""
+        x = self.normalized_length(length)
+        below = 0.5 * (self.lmin + 1.0)
+        above = 0.5 * (1.0 + self.lmax)
+        # Distance from the nearest foot of the bump, and from the optimum, each scaled to its half.
+        rising = x <= 1.0
+        half = np.where(rising, below - self.lmin, self.lmax - above)
+        half = np.maximum(1e-15, half)
+        foot = np.where(rising, x - self.lmin, self.lmax - x) / half
+        peak = np.abs(1.0 - x) / half
+        curve = np.where(foot <= 1.0, 0.5 * foot * foot, 1.0 - 0.5 * peak * peak)
+        return np.where((x >= self.lmin) & (x <= self.lmax), curve, 0.0)
+
+    def force_velocity(self, velocity: FloatArray) -> FloatArray:
+        """Force-velocity curve [1]: 0 at -vmax, 1 at rest, ``fvmax`` in fast lengthening."""
+        v = self.normalized_velocity(velocity)
+        y = self.fvmax - 1.0
+        shortening = np.square(np.clip(v, -1.0, 0.0) + 1.0)
+        lengthening = self.fvmax - np.square(y - np.minimum(v, y)) / np.maximum(1e-15, y)
+        return np.where(v <= 0.0, shortening, lengthening)
+
+    def force_passive(self, length: FloatArray) -> FloatArray:
+        """Passive force-length curve [1], zero below optimal length."""
+        x = self.normalized_length(length)
+        knee = 0.5 * (1.0 + self.lmax)
+        stretch = (x - 1.0) / np.maximum(1e-15, knee - 1.0)
+        parabola = 0.5 * np.square(np.maximum(stretch, 0.0))
+        return self.fpmax * np.where(stretch <= 1.0, parabola, stretch - 0.5)
+
+    def gain(self, length: FloatArray, velocity: FloatArray) -> FloatArray:
+        """Force for each unit of activation [N]; negative, as muscles pull (mju_muscleGain)."""
+        return -self.peak_force * self.force_length(length) * self.force_velocity(velocity)
+
+    def bias(self, length: FloatArray) -> FloatArray:
+        """Passive force [N]; negative, as muscles pull (mju_muscleBias)."""
+        return -self.peak_force * self.force_passive(length)
+
+    def force(
+        self, activation: FloatArray, length: FloatArray, velocity: FloatArray
+    ) -> FloatArray:
+        """Muscle force [N], tension positive.
+
+        Parameters
+        ----------
+        activation : ndarray, shape (..., n_muscles)
+            Activation [1].
+        length, velocity : ndarray, shape (..., n_muscles)
+            Of the musculotendon [m], [m/s].
+        """
+        return -(self.gain(length, velocity) * activation + self.bias(length))
+
+    def time_constant(self, excitation: FloatArray, activation: FloatArray) -> FloatArray:
+        """Time constant of activation dynamics [s] (Millard et al. 2013; mju_muscleDynamics)."""
+        scale = 0.5 + 1.5 * activation
+        return np.where(
+            excitation > activation,
+            self.time_activation * scale,
+            self.time_deactivation / scale,
+        )
+
+    def excitation_for(self, activation: FloatArray, rate: float) -> FloatArray:
+        """Excitation that would produce a course of activation: inverse activation dynamics.
+
+        Parameters
+        ----------
+        activation : ndarray, shape (n_time, n_muscles)
+            A smooth course of activation [1].
+        rate : float
+            Samples a second [Hz].
+
+        Returns
+        -------
+        ndarray, shape (n_time, n_muscles)
+            Excitation, clipped to [0, 1]; what is clipped cannot be produced by the dynamics.
+        """
+        slope = np.gradient(activation, 1.0 / rate, axis=0)
+        clipped = np.clip(activation, 0.0, 1.0)
+        rising = self.time_constant(np.ones_like(clipped), clipped)
+        falling = self.time_constant(np.full_like(clipped, -1.0), clipped)
+        return np.clip(clipped + slope * np.where(slope > 0, rising, falling), 0.0, 1.0)

@@ -1,0 +1,1 @@
+"""The reference: what the body is asked to follow."""

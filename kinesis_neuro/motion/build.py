@@ -1,0 +1,336 @@
+"""From OpenSim coordinates to a ReferenceMotion on one of the bodies.
+
+OpenSim's world (x forward, y up, z right) becomes this one (the body faces -y, its right is -x,
+z is up): (x, y, z) -> (-z, -x, y). The pelvis turns about its own Z (tilt), X (list), Y (rotation).
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass, replace
+
+import numpy as np
+from numpy.typing import NDArray
+from scipy.interpolate import CubicSpline
+from scipy.ndimage import gaussian_filter1d
+from scipy.spatial.transform import Rotation
+
+from kinesis_neuro.body.kinematics import (
+    Kinematics,
+    contact_points,
+    foot_clearance,
+    kinematics,
+)
+from kinesis_neuro.body.models import PHYSICS_RATE, Body
+from kinesis_neuro.errors import InvalidInputError
+from kinesis_neuro.motion.reference import GroundContact, ReferenceMotion
+from kinesis_neuro.motion.skeleton import Skeleton, angle_offsets, hip_shift
+from kinesis_neuro.motion.skeleton import skeleton as find_skeleton
+from kinesis_neuro.motion.report import RetargetReport, retarget_report
+
+FloatArray = NDArray[np.float64]
+
+OPENSIM_TO_WORLD = np.array([[0.0, 0.0, -1.0], [-1.0, 0.0, 0.0], [0.0, 1.0, 0.0]])
+"""Rotation from OpenSim's axes to this library's world."""
+
+_TRUNK = {
+    "lumbar_extension": "flex_extension",
+    "lumbar_bending": "lat_bending",
+    "lumbar_rotation": "axial_rotation",
+}
+_PELVIS = ("pelvis_tilt", "pelvis_list", "pelvis_rotation", "pelvis_tx", "pelvis_ty", "pelvis_tz")
+_TRANSLATIONS = _PELVIS[3:]
+_SIDED = (
+    *("hip_flexion", "hip_adduction", "hip_rotation", "knee_angle", "ankle_angle"),
+    *("subtalar_angle", "mtp_angle", "knee_angle_beta", "arm_flex", "arm_add", "arm_rot"),
+    *("elbow_flex", "pro_sup", "wrist_flex", "wrist_dev"),
+)
+OPENSIM_COORDINATES = frozenset(
+    [*_PELVIS, *_TRUNK, *(f"{name}_{side}" for name in _SIDED for side in "rl")]
+)
+"""Coordinates of gait2392, gait10dof18musc and Rajagopal 2016 that the reader knows."""
+
+# Bodies rest on the floor at a penetration of about one millimetre under their own weight.
+STANCE_PENETRATION = 0.001
+GRAVITY = 9.80665
+
+
+@dataclass(frozen=True, eq=False)
+class Coordinates:
+    """A course of OpenSim coordinates with known units.
+
+    Attributes
+    ----------
+    time : ndarray, shape (n,)
+        [s]
+    values : mapping of str to ndarray, shape (n,)
+        Angles [rad] and pelvis translations [m], by OpenSim's names.
+    cyclic : bool
+        Whether the last frame is the first of the next cycle.
+    forces : ndarray, shape (n, 2, 3), optional
+        Ground force on the right and left foot in OpenSim's axes [N].
+    pressure : ndarray, shape (n, 2, 3), optional
+        Centre of pressure in the same frame as the pelvis translations [m].
+    """
+
+    time: FloatArray
+    values: Mapping[str, FloatArray]
+    cyclic: bool = False
+    forces: FloatArray | None = None
+    pressure: FloatArray | None = None
+
+
+def build_motion(
+    coordinates: Coordinates,
+    body: Body,
+    *,
+    name: str,
+    speed: float = 0.0,
+    leg_length_ratio: float | None = None,
+    subject_mass: float | None = None,
+    skeleton: str | None = None,
+    rate: float = PHYSICS_RATE,
+    events: Mapping[str, FloatArray] | None = None,
+    source: str = "",
+    licence: str = "",
+) -> ReferenceMotion:
+    """Map OpenSim coordinates on a body.
+
+    Parameters
+    ----------
+    coordinates : Coordinates
+    body : Body
+    name : str
+        Name of the motion.
+    speed : float
+        Speed of the treadmill's belt [m/s], added to the pelvis' forward translation.
+    leg_length_ratio : float, optional
+        Body's leg length over the subject's; if not given, the height of the body's pelvis above
+        its feet over the file's ``pelvis_ty``.
+    subject_mass : float, optional
+        Mass of the subject [kg], to scale ground forces to the body; if not given, the mean
+        vertical force is taken for the subject's weight, which holds over whole strides.
+    skeleton : {"gait2392", "rajagopal2016"}, optional
+        Model that the coordinates were made with. With it thigh and shank lie along the lines they
+        have there and centres of pressure are placed relative to the hips, so that differences
+        between models do not shift the force past the knee. Without it angles are copied.
+    rate : float
+        Frames a second of the result [Hz].
+    events : mapping, optional
+        Times of gait events [s].
+    source, licence : str
+        Kept with the motion.
+
+    Returns
+    -------
+    ReferenceMotion
+        Its ``report`` holds what the mapping had to do and what is left wrong.
+    """
+    table, notes = _check_names(coordinates, body)
+    time = coordinates.time - coordinates.time[0]
+    n_new = max(3, round(time[-1] * rate)) if coordinates.cyclic else int(time[-1] * rate) + 1
+    if n_new < 3:
+        raise InvalidInputError(
+            f"Motion {name!r} lasts {time[-1]:.4f} s, which is shorter than one control step."
+        )
+    # A periodic motion gets a whole number of frames: its time is stretched by under half a frame.
+    grid = np.linspace(0, time[-1], n_new + 1)[:-1] if coordinates.cyclic else np.arange(n_new) / rate
+    new = {k: _spline(time, v, coordinates.cyclic)(grid) for k, v in table.items()}
+
+    qpos = np.tile(body.model.qpos0, (n_new, 1))
+    qpos[:, 3:7] = _root_orientation(new, n_new)
+    source_skeleton = None if skeleton is None else find_skeleton(skeleton)
+    offsets = {} if source_skeleton is None else angle_offsets(source_skeleton, body)
+    unclipped = _set_joints(body, qpos, new, offsets)
+    limits = body.model.jnt_range[1:]
+    qpos[:, 7:] = np.clip(unclipped, limits[:, 0], limits[:, 1])
+    qpos = body.coupling.complete(qpos)
+
+    if not np.any(new.get("mtp_angle_r", 0.0)):
+        qpos = fit_toes(body, qpos, coordinates.cyclic)
+        notes.append("toes (mtp_angle) set by floor clearance: the file holds none")
+    height = _pelvis_height(body, qpos)
+    ratio = leg_length_ratio or float(np.median(height) / np.median(new["pelvis_ty"]))
+    belt = speed * np.arange(n_new) / rate * (time[-1] * rate / n_new if coordinates.cyclic else 1)
+    position = np.stack([new["pelvis_tx"] + belt, new["pelvis_ty"], new["pelvis_tz"]], axis=-1)
+    qpos[:, :3] = ratio * position @ OPENSIM_TO_WORLD.T
+    offset = float(np.median(height - qpos[:, 2])) - STANCE_PENETRATION
+    qpos[:, 2] += offset
+    notes.append(f"translations scaled by {ratio:.4f}, height moved by {1e3 * offset:.1f} mm")
+
+    way = None
+    if coordinates.cyclic:
+        way = OPENSIM_TO_WORLD @ (ratio * np.array([speed * time[-1], 0.0, 0.0]))
+    contact = None
+    if coordinates.forces is not None and coordinates.pressure is not None:
+        contact = _place_contact(coordinates, time, grid, ratio, qpos, body, subject_mass, source_skeleton)
+        lifted = contact.force[..., 2].sum(axis=1).mean() / body.weight
+        notes.append(f"measured vertical force is {lifted:.3f} of the body's weight on average")
+    motion = ReferenceMotion.from_poses(
+        body,
+        qpos,
+        rate,
+        name=name,
+        displacement=way,
+        contact=contact,
+        events=dict(events or {}),
+        source=source,
+        licence=licence,
+    )
+    report = retarget_report(motion, unclipped, notes)
+    return _with_report(motion, report)
+
+
+def _with_report(motion: ReferenceMotion, report: RetargetReport) -> ReferenceMotion:
+    return replace(motion, report=report)
+
+
+def _spline(time: FloatArray, values: FloatArray, cyclic: bool) -> CubicSpline:
+    if cyclic:
+        values = np.concatenate([values[:-1], values[:1]])
+    return CubicSpline(time, values, bc_type="periodic" if cyclic else "not-a-knot")
+
+
+def _check_names(coordinates: Coordinates, body: Body) -> tuple[dict[str, FloatArray], list[str]]:
+    """Refuse unknown names; list what is absent and what this body has no joint for."""
+    unknown = sorted(set(coordinates.values) - OPENSIM_COORDINATES)
+    if unknown:
+        raise InvalidInputError(
+            f"Unknown coordinates: {', '.join(unknown)}. Known: "
+            f"{', '.join(sorted(OPENSIM_COORDINATES))}."
+        )
+    if "pelvis_ty" not in coordinates.values:
+        raise InvalidInputError("The coordinates need at least 'pelvis_ty', the pelvis' height [m].")
+    table = dict(coordinates.values)
+    zero = np.zeros_like(coordinates.time)
+    notes = []
+    missing = [name for name in _PELVIS if name not in table]
+    if missing:
+        notes.append(f"absent, held at zero: {', '.join(missing)}")
+        table.update(dict.fromkeys(missing, zero))
+    dropped = [
+        name
+        for name in sorted(table)
+        if name not in _PELVIS and _TRUNK.get(name, name) not in body.joints and np.any(table[name])
+    ]
+    if dropped:
+        notes.append(f"no such joint in {body.name!r}, dropped: {', '.join(dropped)}")
+    return table, notes
+
+
+def _root_orientation(new: Mapping[str, FloatArray], n: int) -> FloatArray:
+    """Quaternions (n, 4) of the root from the pelvis' body-fixed Z-X-Y angles."""
+    angles = np.stack([new["pelvis_tilt"], new["pelvis_list"], new["pelvis_rotation"]], axis=-1)
+    opensim = Rotation.from_euler("ZXY", angles)
+    to_world = Rotation.from_matrix(OPENSIM_TO_WORLD)
+    return (to_world * opensim * to_world.inv()).as_quat(scalar_first=True)
+
+
+def _set_joints(
+    body: Body, qpos: FloatArray, new: Mapping[str, FloatArray], offsets: Mapping[str, float]
+) -> FloatArray:
+    """Joint part of the poses, knees in the body's own sign, not yet clipped to the limits."""
+    for name, values in new.items():
+        joint = _TRUNK.get(name, name)
+        if joint not in body.joints or name in _PELVIS:
+            continue
+        column = body.joints.index(joint)
+        if joint.startswith("knee_angle"):
+            low, high = body.model.jnt_range[1 + column]
+            body_sign = 1.0 if high > -low else -1.0
+            # A knee flexes much farther than it hyperextends: the larger excursion is flexion.
+            file_sign = 1.0 if values.max() > -values.min() else -1.0
+            values = body_sign * (values * file_sign + offsets.get("knee_angle", 0.0))
+        else:
+            values = values + offsets.get(name[:-2], 0.0)
+        qpos[:, 7 + column] = values
+    return body.coupling.complete(qpos)[:, 7:]
+
+
+def _pelvis_height(body: Body, qpos: FloatArray) -> FloatArray:
+    """Height of the root that puts the lowest foot point of each frame on the floor [m]."""
+    at_zero = qpos.copy()
+    at_zero[:, :3] = 0.0
+    return -foot_clearance(body, kinematics(body, at_zero)).min(axis=1)
+
+
+def fit_toes(body: Body, qpos: FloatArray, cyclic: bool, n_angles: int = 25) -> FloatArray:
+    """Choose ``mtp_angle`` so that the toes do not sink below the lowest point of the foot.
+
+    Without it the toes reach up to 48 mm into the floor at push-off. The angle of smallest size
+    that clears is taken, then smoothed over 20 ms.
+
+    Parameters
+    ----------
+    qpos : ndarray, shape (n, nq)
+    cyclic : bool
+        Whether the smoothing wraps around.
+    n_angles : int
+        Angles tried within the joint's range.
+    """
+    fitted = qpos.copy()
+    at_zero = qpos.copy()
+    at_zero[:, :3] = 0.0
+    frames = kinematics(body, at_zero)
+    clearance = foot_clearance(body, frames)
+    for side in ("r", "l"):
+        column = 7 + body.joints.index(f"mtp_angle_{side}")
+        joint = body.model.joint(f"mtp_angle_{side}")
+        angles = np.linspace(*joint.range, n_angles)
+        sole = [i for i, c in enumerate(body.contacts) if c != f"toes_{side}"]
+        floor = clearance[:, sole].min(axis=1)
+        sunk = np.maximum(floor - _toe_heights(body, frames, side, angles), 0.0)
+        # Least sinking first; among angles that clear, the least bending.
+        cost = sunk * 1e3 + np.abs(angles)[:, None]
+        best = angles[cost.argmin(axis=0)]
+        mode = "wrap" if cyclic else "nearest"
+        fitted[:, column] = gaussian_filter1d(best, 0.02 * PHYSICS_RATE, mode=mode)
+    return fitted
+
+
+def _toe_heights(body: Body, frames: Kinematics, side: str, angles: FloatArray) -> FloatArray:
+    """Lowest point of the toes for each angle of their joint, shape (n_angles, n)."""
+    model = body.model
+    toes, joint = model.body(f"toes_{side}"), model.joint(f"mtp_angle_{side}")
+    heel = body.segments.index(f"calcn_{side}")
+    calcn = Rotation.from_quat(frames.body_orientation[:, heel], scalar_first=True)
+    points, radii = contact_points(body, f"toes_{side}")
+    mount = Rotation.from_quat(toes.quat, scalar_first=True)
+    bent = mount * Rotation.from_rotvec(angles[:, None] * joint.axis)
+    # Points of the sole in the heel's frame for every angle, then their height in the world.
+    local = toes.pos + np.stack([rotation.apply(points) for rotation in bent])
+    up = calcn.as_matrix()[:, 2]
+    height = np.einsum("apk,nk->anp", local, up) - radii
+    return frames.body_position[:, heel, 2] + height.min(axis=-1)
+
+
+def _place_contact(
+    coordinates: Coordinates,
+    time: FloatArray,
+    grid: FloatArray,
+    ratio: float,
+    qpos: FloatArray,
+    body: Body,
+    subject_mass: float | None,
+    source: Skeleton | None,
+) -> GroundContact:
+    """Forces scaled to the body; centres of pressure placed relative to the pelvis, on the floor."""
+    assert coordinates.forces is not None and coordinates.pressure is not None
+    pelvis = np.stack([coordinates.values.get(k, 0 * time) for k in _TRANSLATIONS], axis=-1)
+    relative = coordinates.pressure - pelvis[:, None]
+    flat = [part.reshape(time.size, 6) for part in (coordinates.forces, relative)]
+    force, offset = (
+        np.stack([np.interp(grid, time, column) for column in part.T], axis=-1).reshape(-1, 2, 3)
+        for part in flat
+    )
+    offset = ratio * offset @ OPENSIM_TO_WORLD.T
+    if source is not None:
+        root = Rotation.from_quat(qpos[:, 3:7], scalar_first=True)
+        offset += hip_shift(source, body, root, ratio, OPENSIM_TO_WORLD)
+    world = qpos[:, None, :3] + offset
+    world[..., 2] = 0.0
+    # Over whole strides the plates carry the subject's weight, whatever a model file says it is.
+    weight = force[..., 1].sum(axis=1).mean() if subject_mass is None else GRAVITY * subject_mass
+    scaled = force @ OPENSIM_TO_WORLD.T * (body.weight / weight)
+    return GroundContact(scaled, world)
+
