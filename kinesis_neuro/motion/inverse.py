@@ -168,6 +168,18 @@ def static_optimization(
     )
 
 
+def moment_arms(motion: ReferenceMotion) -> FloatArray:
+    """Moment arms of the muscles on the independent coordinates along a motion.
+
+    Returns
+    -------
+    ndarray, shape (n_frames, n_muscles, n_independent)
+        Change of muscle length for each unit of a coordinate [m, m/rad]; the first six are the
+        free root's. Dependent coordinates count through the one that they follow.
+    """
+    return _inverse_dynamics(motion, StaticOptimizationConfig()).moment_arms
+
+
 @dataclass(frozen=True, eq=False)
 class _Dynamics:
     """Per frame: forces wanted on the independent coordinates, moment arms, tangent, Jacobians."""

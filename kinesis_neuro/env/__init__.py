@@ -1,0 +1,1 @@
+"""The problem: batched physics and the imitation task."""

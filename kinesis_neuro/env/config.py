@@ -1,0 +1,83 @@
+"""Configuration of the imitation task, as a frozen dataclass that goes into JSON."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+from kinesis_neuro.body.actuation import ACTUATIONS
+from kinesis_neuro.body.models import CONTROL_RATE, PHYSICS_RATE
+from kinesis_neuro.errors import InvalidInputError, unknown_name
+
+
+@dataclass(frozen=True)
+class RewardWeights:
+    """Weights of the reward's terms; KINESIS's by default."""
+
+    position: float = 0.6
+    velocity: float = 0.2
+    upright: float = 0.1
+    energy: float = 0.1
+
+
+@dataclass(frozen=True)
+class ImitationConfig:
+    """What defines the imitation task.
+
+    Attributes
+    ----------
+    actuation : str
+        ``excitation``, ``length``, ``tracking`` or ``moment``.
+    control_rate : float
+        Control steps a second [Hz]; divides the physics rate.
+    duration : float
+        Longest episode [s].
+    termination_rule, termination_distance : str, float
+        See :func:`kinesis_neuro.env.terms.failed` [m].
+    stiffness, damping : float
+        Feedback gains of ``tracking`` and ``moment``, in peak forces [1/m], [s/m].
+    lead : int
+        Physics steps by which feed-forward and feedback targets run ahead of the body, for the
+        delay of activation dynamics.
+    action_scale : float
+        Excitation for a unit of action in ``tracking``.
+    lookahead : tuple of int
+        Control steps ahead at which the reference's joints are observed.
+    observe_muscles : bool
+        Whether muscle lengths and velocities are observed (activations always are).
+    reward : RewardWeights
+    """
+
+    actuation: str = "moment"
+    control_rate: float = CONTROL_RATE
+    duration: float = 10.0
+    termination_rule: str = "any"
+    termination_distance: float = 0.15
+    stiffness: float = 10.0
+    damping: float = 0.5
+    lead: int = 4
+    action_scale: float = 0.25
+    lookahead: tuple[int, ...] = (1, 5)
+    observe_muscles: bool = False
+    reward: RewardWeights = RewardWeights()
+
+    def __post_init__(self) -> None:
+        """Refuse values that no environment can be made from."""
+        if self.actuation not in ACTUATIONS:
+            raise unknown_name("actuation", self.actuation, ACTUATIONS)
+        if self.control_rate <= 0 or (PHYSICS_RATE / self.control_rate) % 1:
+            raise InvalidInputError(
+                f"control_rate must divide the physics rate of {PHYSICS_RATE:g} Hz, "
+                f"got {self.control_rate} Hz."
+            )
+        if self.termination_rule not in ("any", "mean"):
+            raise unknown_name("termination rule", self.termination_rule, ("any", "mean"))
+        if self.duration < 1.0 / self.control_rate:
+            raise InvalidInputError(
+                f"duration must be at least one control step of {1 / self.control_rate:.4f} s, "
+                f"got {self.duration} s."
+            )
+
+    @property
+    def decimation(self) -> int:
+        """Physics steps in a control step."""
+        return round(PHYSICS_RATE / self.control_rate)

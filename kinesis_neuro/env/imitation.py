@@ -1,0 +1,332 @@
+"""The imitation environment: n bodies that follow references, stepped together."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass
+
+import numpy as np
+from numpy.typing import NDArray
+
+from kinesis_neuro.body import actuation as act
+from kinesis_neuro.body.models import PHYSICS_RATE, Body
+from kinesis_neuro.body.muscle import MuscleParameters
+from kinesis_neuro.env import terms
+from kinesis_neuro.env.config import ImitationConfig
+from kinesis_neuro.env.reference_table import ReferenceTable
+from kinesis_neuro.env.simulation import Simulation
+from kinesis_neuro.motion.reference import ReferenceMotion
+
+FloatArray = NDArray[np.float64]
+Wrench = Callable[["ImitationEnv"], "FloatArray | None"]
+
+
+@dataclass(frozen=True, eq=False)
+class StepResult:
+    """What one control step of all environments gave.
+
+    Attributes
+    ----------
+    observation : ndarray of float32, shape (n_envs, n_observations)
+        Of the state after the step; of the new episode where one ended and was reset.
+    reward : ndarray, shape (n_envs,)
+    terminated : ndarray of bool, shape (n_envs,)
+        The body lost its reference, or its physics diverged.
+    truncated : ndarray of bool, shape (n_envs,)
+        Time ran out, or the motion ended.
+    diverged : ndarray of bool, shape (n_envs,)
+    final_observation : ndarray of float32, shape (n_done, n_observations)
+        Last observation of the episodes that ended, in order of their environments.
+    distance : ndarray, shape (n_envs, n_tracked)
+        Distance of the tracked bodies from their reference [m].
+    episode_time : ndarray, shape (n_envs,)
+        Time since the episode's start, before any reset [s].
+    """
+
+    observation: NDArray[np.float32]
+    reward: FloatArray
+    terminated: NDArray[np.bool_]
+    truncated: NDArray[np.bool_]
+    diverged: NDArray[np.bool_]
+    final_observation: NDArray[np.float32]
+    distance: FloatArray
+    episode_time: FloatArray
+
+
+class ImitationEnv:
+    """A batch of bodies that imitate reference motions.
+
+    Parameters
+    ----------
+    motions : sequence of ReferenceMotion
+        All on one body.
+    config : ImitationConfig
+    n_envs : int
+    n_threads : int, optional
+        Physics threads.
+    seed : int
+        Of the generator that draws motions and starting frames.
+    auto_reset : bool
+        Whether an episode that ends is followed by a new one at once.
+    """
+
+    def __init__(
+        self,
+        motions: Sequence[ReferenceMotion],
+        config: ImitationConfig | None = None,
+        *,
+        n_envs: int = 1,
+        n_threads: int | None = None,
+        seed: int = 0,
+        auto_reset: bool = True,
+        table: ReferenceTable | None = None,
+    ) -> None:
+        self.config = config or ImitationConfig()
+        self.table = table or ReferenceTable.build(motions, actuation=self.config.actuation)
+        self.body: Body = self.table.body
+        self.n_envs = n_envs
+        self.simulation = Simulation(self.body, n_envs, n_threads)
+        self.muscles = MuscleParameters.from_model(self.body.model)
+        self.gains = act.FeedbackGains(self.config.stiffness, self.config.damping)
+        self.action_channels = act.action_channels(self.body, self.config.actuation)
+        self.auto_reset = auto_reset
+        self.rng = np.random.default_rng(seed)
+        self.max_steps = round(self.config.duration * self.config.control_rate)
+        independent = self.body.coupling.independent_dof[6:]
+        self._joint_qpos, self._joint_qvel = independent + 1, independent
+        self._tracked = self.body.tracked_index
+        # Wrapped in [0, 1): weights of the draw of motions, by their duration.
+        self.motion_weight = self.table.length / self.table.length.sum()
+        n = n_envs
+        self.motion = np.zeros(n, dtype=np.intp)
+        self.frame = np.zeros(n, dtype=np.intp)
+        self.steps = np.zeros(n, dtype=np.intp)
+        self.n_diverged = 0
+        self.excitation = np.zeros((n, self.body.n_muscles))
+        self.mean_excitation = np.zeros((n, self.body.n_muscles))
+        self.wrench: Wrench | None = None
+        self.on_physics_step: Callable[[ImitationEnv], None] | None = None
+        self.reset()
+        self.n_observations = self.observe().shape[1]
+
+    # -- episodes -----------------------------------------------------------------------------
+
+    def reset(
+        self,
+        which: NDArray[np.intp] | None = None,
+        motion: NDArray[np.intp] | None = None,
+        frame: NDArray[np.intp] | None = None,
+    ) -> NDArray[np.float32]:
+        """Start episodes in states of the reference (reference state initialisation).
+
+        Parameters
+        ----------
+        which : ndarray of int, optional
+            Environments; all by default.
+        motion, frame : ndarray of int, optional
+            Motions and physics frames to start at; drawn if not given: motions by duration,
+            frames evenly, leaving at least a control step.
+
+        Returns
+        -------
+        ndarray of float32, shape (n_envs, n_observations)
+        """
+        which = np.arange(self.n_envs) if which is None else which
+        table = self.table
+        if motion is None:
+            motion = self.rng.choice(table.length.size, size=which.size, p=self.motion_weight)
+        if frame is None:
+            room = np.where(table.periodic, 0, self.config.decimation + 1)
+            frame = self.rng.integers(0, table.length[motion] - room[motion])
+        self.motion[which], self.frame[which], self.steps[which] = motion, frame, 0
+        rows, shift = table.rows(motion, frame)
+        qpos = table.qpos[rows].copy()
+        qpos[:, :3] += shift
+        activation = (
+            np.full((which.size, self.body.n_muscles), 0.05)
+            if table.feedforward is None
+            else table.feedforward[rows]
+        )
+        self.simulation.reset(which, qpos, table.qvel[rows], activation)
+        self._set_sensors(which, rows, shift)
+        self.excitation[which] = activation
+        return self.observe()
+
+    def _set_sensors(
+        self, which: NDArray[np.intp], rows: NDArray[np.intp], shift: FloatArray
+    ) -> None:
+        """The reference's own kinematics, one physics step back as sensors always are."""
+        table, sensors, n = self.table, self.simulation.sensors, which.size
+        blocks = {
+            "muscle_length": table.muscle_length[rows],
+            "muscle_velocity": table.muscle_velocity[rows],
+            "body_position": (
+                table.position[rows]
+                + shift[:, None]
+                - table.velocity[rows] / PHYSICS_RATE
+            ).reshape(n, -1),
+            "body_orientation": table.orientation[rows].reshape(n, -1),
+            "body_velocity": table.velocity[rows].reshape(n, -1),
+            "contact": np.zeros((n, 1)),
+        }
+        for name, values in blocks.items():
+            where = self.body.sensors[name]
+            sensors[which, where] = values
+
+    # -- stepping -----------------------------------------------------------------------------
+
+    def excite(self, action: FloatArray, moment_part: FloatArray | None) -> FloatArray:
+        """Excitations of this physics step, shape (n_envs, n_muscles)."""
+        config, simulation = self.config, self.simulation
+        kind = config.actuation
+        if kind == "excitation":
+            return act.excitation(action)
+        length, velocity = simulation.sensor("muscle_length"), simulation.sensor("muscle_velocity")
+        if kind == "length":
+            return act.length_control(action, length, velocity, self.muscles)
+        table = self.table
+        rows, _ = table.rows(self.motion, self.frame + config.lead)
+        # Sensors are one physics step late; the feedback compares like with like.
+        target, _ = table.rows(self.motion, self.frame + config.lead - 1)
+        drive = act.feedback(
+            length,
+            velocity,
+            table.muscle_length[target],
+            table.muscle_velocity[target],
+            self.muscles,
+            self.gains,
+        )
+        assert table.feedforward is not None
+        drive += table.feedforward[rows]
+        drive += config.action_scale * action if moment_part is None else moment_part
+        return np.clip(drive, 0.0, 1.0)
+
+    def step(self, action: NDArray[np.floating]) -> StepResult:
+        """Advance all environments by one control step.
+
+        Parameters
+        ----------
+        action : ndarray, shape (n_envs, n_actions)
+            In [-1, 1]; what lies outside is clipped.
+        """
+        config, simulation, table = self.config, self.simulation, self.table
+        action = np.clip(np.asarray(action, dtype=np.float64), -1.0, 1.0)
+        moment_part = None
+        if table.moment_map is not None:
+            rows, _ = table.rows(self.motion, self.frame + config.lead)
+            maps = table.moment_map[rows]
+            moment_part = (maps @ action.astype(np.float32)[..., None])[..., 0].astype(np.float64)
+        diverged = np.zeros(self.n_envs, dtype=bool)
+        self.mean_excitation[:] = 0.0
+        for _ in range(config.decimation):
+            self.excitation = self.excite(action, moment_part)
+            wrench = None if self.wrench is None else self.wrench(self)
+            diverged |= simulation.step(self.excitation, wrench)
+            self.frame += 1
+            self.mean_excitation += self.excitation
+            if self.on_physics_step is not None:
+                self.on_physics_step(self)
+        self.mean_excitation /= config.decimation
+        self.steps += 1
+        self.n_diverged += int(diverged.sum())
+
+        position, velocity, reference, reference_velocity = self.tracked()
+        distance = terms.distances(position, reference)
+        reward = self._reward(distance, velocity - reference_velocity)
+        terminated = diverged | terms.failed(
+            distance, config.termination_rule, config.termination_distance
+        )
+        reward[diverged] = 0.0
+        ended = ~table.periodic[self.motion] & (
+            self.frame + config.decimation >= table.length[self.motion]
+        )
+        truncated = ~terminated & ((self.steps >= self.max_steps) | ended)
+        episode_time = self.steps / config.control_rate
+        done = np.flatnonzero(terminated | truncated)
+        observation = self.observe()
+        final = observation[done]
+        if done.size and self.auto_reset:
+            observation = self.reset(done)
+        return StepResult(
+            observation, reward, terminated, truncated, diverged, final, distance, episode_time
+        )
+
+    def tracked(self) -> tuple[FloatArray, FloatArray, FloatArray, FloatArray]:
+        """Position and velocity of the tracked bodies, and of their reference at the same time.
+
+        Sensors belong to the state before the last physics step, so the reference is taken there.
+        """
+        n = self.n_envs
+        position = self.simulation.sensor("body_position").reshape(n, -1, 3)[:, self._tracked]
+        velocity = self.simulation.sensor("body_velocity").reshape(n, -1, 3)[:, self._tracked]
+        rows, shift = self.table.rows(self.motion, self.frame - 1)
+        reference = self.table.position[rows][:, self._tracked] + shift[:, None]
+        return position, velocity, reference, self.table.velocity[rows][:, self._tracked]
+
+    def _reward(self, distance: FloatArray, velocity_difference: FloatArray) -> FloatArray:
+        weights = self.config.reward
+        squared = np.square(distance).mean(axis=1)
+        speed = np.square(velocity_difference).sum(axis=-1).mean(axis=1)
+        return (
+            weights.position * terms.position_reward(squared)
+            + weights.velocity * terms.velocity_reward(speed)
+            + weights.upright * terms.upright_reward(self.simulation.qpos[:, 3:7])
+            + weights.energy * terms.energy_reward(self.mean_excitation)
+        )
+
+    # -- observing ----------------------------------------------------------------------------
+
+    def observation_blocks(self) -> dict[str, FloatArray]:
+        """Observation as named blocks, each (n_envs, width), in the root's heading frame."""
+        simulation, table, config = self.simulation, self.table, self.config
+        n = self.n_envs
+        qpos, qvel = simulation.qpos, simulation.qvel
+        angle = terms.heading(qpos[:, 3:7])
+        position, velocity, reference, reference_velocity = self.tracked()
+        # Everything that is sensed is one physics step older than qpos: so is the root here.
+        root = position[:, :1]
+        next_rows, next_shift = table.rows(self.motion, self.frame - 1 + config.decimation)
+        next_position = table.position[next_rows][:, self._tracked] + next_shift[:, None]
+        next_velocity = table.velocity[next_rows][:, self._tracked]
+        next_root = table.qpos[next_rows]
+        turn = terms.heading(next_root[:, 3:7]) - angle
+        contact = simulation.sensor("contact").reshape(n, len(self.body.contacts), -1)
+        blocks = {
+            "root_height": qpos[:, 2:3],
+            "root_up": terms.up_vector(qpos[:, 3:7]),
+            "root_velocity": terms.to_local(qvel[:, None, :3], angle)[:, 0],
+            "root_angular_velocity": qvel[:, 3:6],
+            "joint_position": qpos[:, self._joint_qpos],
+            "joint_velocity": 0.1 * qvel[:, self._joint_qvel],
+            "body_position": terms.to_local(position[:, 1:] - root, angle).reshape(n, -1),
+            "body_velocity": terms.to_local(velocity, angle).reshape(n, -1),
+            "activation": simulation.activation,
+            "contact": np.linalg.norm(contact[..., 1:4], axis=-1) / self.body.weight,
+            "reference_heading": np.stack([np.sin(turn), np.cos(turn)], axis=-1),
+            "position_difference": 5.0
+            * terms.to_local(next_position - position, angle).reshape(n, -1),
+            "velocity_difference": terms.to_local(next_velocity - velocity, angle).reshape(n, -1),
+            "reference_position": terms.to_local(next_position - root, angle).reshape(n, -1),
+        }
+        for ahead in config.lookahead:
+            rows, _ = table.rows(self.motion, self.frame + ahead * config.decimation)
+            blocks[f"reference_joint_position_{ahead}"] = table.qpos[rows][:, self._joint_qpos]
+            blocks[f"reference_joint_velocity_{ahead}"] = (
+                0.1 * table.qvel[rows][:, self._joint_qvel]
+            )
+        if config.observe_muscles:
+            blocks["muscle_length"] = self.muscles.normalized_length(
+                simulation.sensor("muscle_length")
+            )
+            blocks["muscle_velocity"] = self.muscles.normalized_velocity(
+                simulation.sensor("muscle_velocity")
+            )
+        return blocks
+
+    def observe(self) -> NDArray[np.float32]:
+        """Observations of all environments, shape (n_envs, n_observations)."""
+        return np.concatenate(list(self.observation_blocks().values()), axis=1, dtype=np.float32)
+
+    def close(self) -> None:
+        """Stop the physics threads."""
+        self.simulation.close()

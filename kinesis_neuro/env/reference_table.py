@@ -1,0 +1,150 @@
+"""The motions of a task as flat tables: one row a physics frame, gathered by index.
+
+Everything that depends on the reference alone is computed once here (positions, muscle lengths,
+feed-forward, moment maps), so that a step of any number of environments is a gather.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+
+import numpy as np
+from numpy.typing import NDArray
+from scipy.ndimage import gaussian_filter1d
+
+from kinesis_neuro.body.actuation import moment_map, moment_scale
+from kinesis_neuro.body.models import PHYSICS_RATE, Body
+from kinesis_neuro.body.muscle import MuscleParameters
+from kinesis_neuro.errors import IncompatibleError, InvalidInputError
+from kinesis_neuro.motion.inverse import moment_arms, static_optimization
+from kinesis_neuro.motion.reference import ReferenceMotion
+
+FloatArray = NDArray[np.float64]
+
+
+@dataclass(frozen=True, eq=False)
+class ReferenceTable:
+    """Rows of all motions, one after the other.
+
+    Attributes
+    ----------
+    start, length : ndarray of int, shape (n_motions,)
+        First row and number of rows of each motion.
+    displacement : ndarray, shape (n_motions, 3)
+        Way of one cycle [m]; zero for motions that end.
+    periodic : ndarray of bool, shape (n_motions,)
+    qpos, qvel : ndarray, shape (n_rows, nq), (n_rows, nv)
+    position, velocity : ndarray, shape (n_rows, n_segments, 3)
+        Of the sensed segments [m], [m/s].
+    muscle_length, muscle_velocity : ndarray, shape (n_rows, n_muscles)
+    feedforward : ndarray, shape (n_rows, n_muscles), or None
+        Excitation from static optimisation, smoothed [1].
+    moment_map : ndarray of float32, shape (n_rows, n_muscles, n_joints), or None
+    """
+
+    body: Body
+    motions: tuple[ReferenceMotion, ...]
+    start: NDArray[np.intp]
+    length: NDArray[np.intp]
+    displacement: FloatArray
+    periodic: NDArray[np.bool_]
+    qpos: FloatArray
+    qvel: FloatArray
+    position: FloatArray
+    velocity: FloatArray
+    orientation: FloatArray
+    muscle_length: FloatArray
+    muscle_velocity: FloatArray
+    feedforward: FloatArray | None
+    moment_map: NDArray[np.float32] | None
+
+    @classmethod
+    def build(
+        cls,
+        motions: Sequence[ReferenceMotion],
+        *,
+        actuation: str,
+        smoothing: float = 2.0,
+    ) -> ReferenceTable:
+        """Tabulate motions for an actuation.
+
+        Parameters
+        ----------
+        motions : sequence of ReferenceMotion
+            On one body; resampled to the physics rate where they have another.
+        actuation : str
+            ``tracking`` and ``moment`` need static optimisation, which is computed here.
+        smoothing : float
+            Standard deviation of the Gaussian on the feed-forward [frames].
+        """
+        if not motions:
+            raise InvalidInputError("At least one reference motion is needed, got none.")
+        body = motions[0].body
+        for motion in motions:
+            if motion.body is not body:
+                raise IncompatibleError(
+                    f"Motion {motion.name!r} is on body {motion.body.name!r}, the task on "
+                    f"{body.name!r}. Load all motions on one body."
+                )
+        motions = tuple(m if m.rate == PHYSICS_RATE else m.resample(PHYSICS_RATE) for m in motions)
+        length = np.array([m.n_frames for m in motions])
+        feedforward = maps = None
+        if actuation in ("tracking", "moment"):
+            feedforward = np.concatenate([_feedforward(m, smoothing) for m in motions])
+        if actuation == "moment":
+            maps = np.concatenate([_moment_maps(m) for m in motions])
+        frames = [m.frames for m in motions]
+        return cls(
+            body=body,
+            motions=motions,
+            start=np.concatenate([[0], np.cumsum(length)[:-1]]).astype(np.intp),
+            length=length.astype(np.intp),
+            displacement=np.stack(
+                [np.zeros(3) if m.displacement is None else m.displacement for m in motions]
+            ),
+            periodic=np.array([m.periodic for m in motions]),
+            qpos=np.concatenate([m.qpos for m in motions]),
+            qvel=np.concatenate([m.qvel for m in motions]),
+            position=np.concatenate([f.body_position for f in frames]),
+            velocity=np.concatenate([f.body_velocity for f in frames]),
+            orientation=np.concatenate([f.body_orientation for f in frames]),
+            muscle_length=np.concatenate([f.muscle_length for f in frames]),
+            muscle_velocity=np.concatenate([f.muscle_velocity for f in frames]),
+            feedforward=feedforward,
+            moment_map=maps,
+        )
+
+    def rows(
+        self, motion: NDArray[np.intp], frame: NDArray[np.intp]
+    ) -> tuple[NDArray[np.intp], FloatArray]:
+        """Rows of frames of motions, and how far their cycle has moved.
+
+        Frames beyond the end wrap around in a periodic motion and stay at the last one in another.
+
+        Returns
+        -------
+        rows : ndarray of int, shape (n,)
+        shift : ndarray, shape (n, 3)
+            To be added to positions [m].
+        """
+        length = self.length[motion]
+        cycle, inside = np.divmod(frame, length)
+        periodic = self.periodic[motion]
+        inside = np.where(periodic, inside, np.minimum(frame, length - 1))
+        shift = np.where(periodic, cycle, 0)[:, None] * self.displacement[motion]
+        return self.start[motion] + inside, shift
+
+
+def _feedforward(motion: ReferenceMotion, smoothing: float) -> FloatArray:
+    activation = static_optimization(motion).activation.values
+    mode = "wrap" if motion.periodic else "nearest"
+    return np.clip(gaussian_filter1d(activation, smoothing, axis=0, mode=mode), 0.0, 1.0)
+
+
+def _moment_maps(motion: ReferenceMotion) -> NDArray[np.float32]:
+    muscles = MuscleParameters.from_model(motion.body.model)
+    frames = motion.frames
+    gain = muscles.gain(frames.muscle_length, frames.muscle_velocity)
+    arms = moment_arms(motion)[:, :, 6:]
+    return moment_map(arms, gain, moment_scale(motion.body)).astype(np.float32)

@@ -1,0 +1,167 @@
+"""Batched physics: many states of one body stepped at once, in MuJoCo's threads.
+
+Every step starts the solver from the acceleration of the step before, recomputed from the
+velocities that are carried anyway; so a state, its predecessor's velocity and a control determine
+the next state, whatever the batch or the number of threads.
+"""
+
+from __future__ import annotations
+
+import os
+
+import mujoco
+import numpy as np
+from mujoco import rollout
+from numpy.typing import NDArray
+
+from kinesis_neuro.body.models import Body
+
+FloatArray = NDArray[np.float64]
+
+_SPEED_LIMIT = 1e3
+"""A state with a faster coordinate than this has diverged [rad/s, m/s]."""
+
+
+def default_threads() -> int:
+    """Number of processors that this process may use."""
+    if hasattr(os, "sched_getaffinity"):
+        return len(os.sched_getaffinity(0))
+    return os.cpu_count() or 1
+
+
+class Simulation:
+    """States of n bodies, stepped together.
+
+    Parameters
+    ----------
+    body : Body
+    n_envs : int
+        Number of bodies.
+    n_threads : int, optional
+        Physics threads; all processors by default.
+
+    Attributes
+    ----------
+    state : ndarray, shape (n_envs, 1 + nq + nv + na)
+        Time, positions, velocities, activations.
+    sensors : ndarray, shape (n_envs, n_sensors)
+        Of the state *before* the last step, as MuJoCo evaluates them.
+    """
+
+    def __init__(self, body: Body, n_envs: int, n_threads: int | None = None) -> None:
+        model = body.model
+        self.body = body
+        self.n_envs = n_envs
+        self.n_threads = min(n_threads or default_threads(), n_envs)
+        self._models = [model] * n_envs
+        self._data = [mujoco.MjData(model) for _ in range(self.n_threads)]
+        self._pool = rollout.Rollout(nthread=self.n_threads if self.n_threads > 1 else 0)
+        self.state = np.zeros((n_envs, 1 + model.nq + model.nv + model.na))
+        self.sensors = np.zeros((n_envs, model.nsensordata))
+        self._next = np.zeros((n_envs, 1, self.state.shape[1]))
+        self._sensed = np.zeros((n_envs, 1, model.nsensordata))
+        self._acceleration = np.zeros((n_envs, model.nv))
+        wrench = mujoco.mjtState.mjSTATE_XFRC_APPLIED
+        self._spec = int(mujoco.mjtState.mjSTATE_CTRL)
+        self._spec_with_wrench = self._spec | int(wrench)
+        self._control = np.zeros((n_envs, 1, model.nu))
+        self._control_with_wrench = np.zeros((n_envs, 1, model.nu + 6 * model.nbody))
+        # Few, large chunks: handing out work costs more than an uneven end.
+        self._chunk = max(1, n_envs // (self.n_threads * 4))
+        q, v = 1 + model.nq, 1 + model.nq + model.nv
+        self._where = {"qpos": slice(1, q), "qvel": slice(q, v), "act": slice(v, None)}
+
+    @property
+    def time(self) -> FloatArray:
+        """Time of each body [s], shape (n_envs,)."""
+        return self.state[:, 0]
+
+    @property
+    def qpos(self) -> FloatArray:
+        """Positions, shape (n_envs, nq)."""
+        return self.state[:, self._where["qpos"]]
+
+    @property
+    def qvel(self) -> FloatArray:
+        """Velocities, shape (n_envs, nv)."""
+        return self.state[:, self._where["qvel"]]
+
+    @property
+    def activation(self) -> FloatArray:
+        """Muscle activations [1], shape (n_envs, n_muscles)."""
+        return self.state[:, self._where["act"]]
+
+    def sensor(self, name: str) -> FloatArray:
+        """A block of the sensors, shape (n_envs, width); see :class:`Body`."""
+        return self.sensors[:, self.body.sensors[name]]
+
+    def reset(
+        self,
+        which: NDArray[np.intp],
+        qpos: FloatArray,
+        qvel: FloatArray,
+        activation: FloatArray,
+    ) -> None:
+        """Put bodies into states; their sensors must be set by the caller."""
+        self.state[which, 0] = 0.0
+        self.state[which, self._where["qpos"]] = qpos
+        self.state[which, self._where["qvel"]] = qvel
+        self.state[which, self._where["act"]] = activation
+        self._acceleration[which] = 0.0
+
+    def step(self, excitation: FloatArray, wrench: FloatArray | None = None) -> NDArray[np.bool_]:
+        """Advance all bodies by one physics step.
+
+        Parameters
+        ----------
+        excitation : ndarray, shape (n_envs, n_muscles)
+            In [0, 1].
+        wrench : ndarray, shape (n_envs, 6), optional
+            Force [N] and torque [N m] on the pelvis, in world axes.
+
+        Returns
+        -------
+        ndarray of bool, shape (n_envs,)
+            Bodies whose physics has diverged: non-finite or huge values, or another time than
+            expected. Their states are put back to where they were before the step.
+        """
+        model = self.body.model
+        if wrench is None:
+            spec, control = self._spec, self._control
+        else:
+            spec, control = self._spec_with_wrench, self._control_with_wrench
+            first = model.nu + 6 * model.body("pelvis").id
+            control[:, 0, first : first + 6] = wrench
+        control[:, 0, : model.nu] = excitation
+        self._pool.rollout(
+            self._models,
+            self._data,
+            self.state,
+            control,
+            control_spec=spec,
+            skip_checks=True,
+            nstep=1,
+            initial_warmstart=self._acceleration,
+            state=self._next,
+            sensordata=self._sensed,
+            chunk_size=self._chunk,
+        )
+        new = self._next[:, 0]
+        speed = new[:, self._where["qvel"]]
+        # One sum finds what is not finite; comparisons with NaN are false.
+        largest = np.abs(speed).max(axis=1)
+        sound = (largest < _SPEED_LIMIT) & np.isfinite(new.sum(axis=1))
+        sound &= np.abs(new[:, 0] - self.state[:, 0] - model.opt.timestep) < 1e-9
+        np.subtract(speed, self.qvel, out=self._acceleration)
+        self._acceleration /= model.opt.timestep
+        self.sensors[:] = self._sensed[:, 0]
+        if sound.all():
+            self.state[:] = new
+        else:
+            self.state[sound] = new[sound]
+            self._acceleration[~sound] = 0.0
+        return ~sound
+
+    def close(self) -> None:
+        """Stop the threads."""
+        self._pool.close()

@@ -1,0 +1,1 @@
+"""The learner: policies, PPO, training, cloning."""

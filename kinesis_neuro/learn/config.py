@@ -1,0 +1,166 @@
+"""Configuration of training: frozen dataclasses, stored with every checkpoint."""
+
+from __future__ import annotations
+
+import dataclasses
+from dataclasses import dataclass, field
+from typing import Any
+
+from kinesis_neuro.env.config import ImitationConfig, RewardWeights
+from kinesis_neuro.errors import InvalidInputError
+
+
+@dataclass(frozen=True)
+class NetworkConfig:
+    """Multilayer perceptrons with SiLU units.
+
+    Attributes
+    ----------
+    actor, critic : tuple of int
+        Widths of the hidden layers.
+    squash : bool
+        Whether the mean action passes tanh; a policy of excitations needs it.
+    initial_log_std : float
+        Of the exploration noise, in units of action.
+    """
+
+    actor: tuple[int, ...] = (512, 256, 256)
+    critic: tuple[int, ...] = (512, 256, 256)
+    squash: bool = False
+    initial_log_std: float = -1.2
+
+
+@dataclass(frozen=True)
+class PPOConfig:
+    """Proximal policy optimisation (Schulman et al. 2017) with an adaptive learning rate.
+
+    Attributes
+    ----------
+    horizon : int
+        Control steps of each environment in a batch.
+    epochs : int
+    minibatch : int
+    gamma, lam : float
+        Discount, and decay of generalised advantage estimation (Schulman et al. 2016).
+    clip : float
+        Limit of the probability ratio.
+    learning_rate : float
+        At the start.
+    learning_rate_range : tuple of float
+    target_kl : tuple of float
+        Below the first the learning rate grows by half, above the second it shrinks by a third.
+    critic_learning_rate : float
+    max_gradient_norm : float
+    entropy_weight : float
+    critic_warmup : int
+        Iterations in which only the critic learns (for an actor that starts from a clone).
+    """
+
+    horizon: int = 64
+    epochs: int = 4
+    minibatch: int = 2048
+    gamma: float = 0.97
+    lam: float = 0.95
+    clip: float = 0.2
+    learning_rate: float = 5e-4
+    learning_rate_range: tuple[float, float] = (1e-4, 1e-3)
+    target_kl: tuple[float, float] = (0.02, 0.04)
+    critic_learning_rate: float = 1e-3
+    max_gradient_norm: float = 1.0
+    entropy_weight: float = 0.0
+    critic_warmup: int = 0
+
+
+@dataclass(frozen=True)
+class TrainConfig:
+    """Everything that a training run is made from.
+
+    Attributes
+    ----------
+    name : str
+        The run's folder is ``runs/<name>``.
+    body : str
+    motions : tuple of str
+        Names that :func:`kinesis_neuro.load_motion` knows, or files.
+    motion_weights : tuple of float
+        Weight of each motion in the draw of episodes; by duration if empty.
+    task : ImitationConfig
+    network : NetworkConfig
+    ppo : PPOConfig
+    n_envs : int
+    total_steps : int
+        Control steps of all environments together.
+    seed : int
+    n_threads : int
+        Physics threads; 0 takes all processors.
+    checkpoint_every : int
+        Iterations between checkpoints.
+    initial_policy : str
+        Policy to start from; empty for a new one.
+    minutes : float
+        Stop after this time [min] even if steps are left; 0 for no limit.
+    """
+
+    name: str = "walk"
+    body: str = "legs"
+    motions: tuple[str, ...] = ("walk",)
+    motion_weights: tuple[float, ...] = ()
+    task: ImitationConfig = field(default_factory=ImitationConfig)
+    network: NetworkConfig = field(default_factory=NetworkConfig)
+    ppo: PPOConfig = field(default_factory=PPOConfig)
+    n_envs: int = 128
+    total_steps: int = 4_000_000
+    seed: int = 0
+    n_threads: int = 0
+    checkpoint_every: int = 20
+    initial_policy: str = ""
+    minutes: float = 0.0
+
+    def __post_init__(self) -> None:
+        """Refuse what cannot be trained."""
+        if self.motion_weights and len(self.motion_weights) != len(self.motions):
+            raise InvalidInputError(
+                f"motion_weights has {len(self.motion_weights)} entries for "
+                f"{len(self.motions)} motions; give one each, or none."
+            )
+        for name in ("n_envs", "total_steps", "checkpoint_every"):
+            if getattr(self, name) < 1:
+                raise InvalidInputError(f"{name} must be at least 1, got {getattr(self, name)}.")
+
+
+_NESTED = {
+    "task": ImitationConfig,
+    "network": NetworkConfig,
+    "ppo": PPOConfig,
+    "reward": RewardWeights,
+}
+
+
+def to_dict(config: Any) -> dict[str, Any]:
+    """Nested dict of a configuration, fit for JSON."""
+    return dataclasses.asdict(config)
+
+
+def from_dict(cls: type, values: dict[str, Any]) -> Any:
+    """Configuration from a nested dict; unknown entries are refused.
+
+    Examples
+    --------
+    >>> from_dict(PPOConfig, {"epochs": 2}).epochs
+    2
+    """
+    known = {f.name for f in dataclasses.fields(cls)}
+    unknown = sorted(set(values) - known)
+    if unknown:
+        raise InvalidInputError(
+            f"Unknown entries in {cls.__name__}: {', '.join(unknown)}. "
+            f"Available: {', '.join(sorted(known))}."
+        )
+    made = {}
+    for name, value in values.items():
+        if name in _NESTED:
+            value = from_dict(_NESTED[name], value)
+        elif isinstance(value, list):
+            value = tuple(value)
+        made[name] = value
+    return cls(**made)

@@ -1,0 +1,178 @@
+"""Policies: a Gaussian actor over normalised observations, stored as safetensors and JSON."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import torch
+from numpy.typing import NDArray
+from torch import Tensor, nn
+
+from kinesis_neuro.learn.config import NetworkConfig
+
+# Rows of one block of the batch-invariant forward pass.
+_BLOCK = 8
+
+
+def mlp(n_in: int, hidden: tuple[int, ...], n_out: int, last_gain: float) -> nn.Sequential:
+    """Perceptron with SiLU units; orthogonal weights, the last layer's scaled."""
+    layers: list[nn.Module] = []
+    for width in hidden:
+        linear = nn.Linear(n_in, width)
+        nn.init.orthogonal_(linear.weight, gain=2**0.5)
+        nn.init.zeros_(linear.bias)
+        layers += [linear, nn.SiLU()]
+        n_in = width
+    last = nn.Linear(n_in, n_out)
+    nn.init.orthogonal_(last.weight, gain=last_gain)
+    nn.init.zeros_(last.bias)
+    return nn.Sequential(*layers, last)
+
+
+class Normalizer(nn.Module):
+    """Running mean and variance of observations (Chan et al. 1979), frozen outside training."""
+
+    mean: Tensor
+    variance: Tensor
+    count: Tensor
+
+    def __init__(self, size: int) -> None:
+        super().__init__()
+        self.register_buffer("mean", torch.zeros(size, dtype=torch.float64))
+        self.register_buffer("variance", torch.ones(size, dtype=torch.float64))
+        self.register_buffer("count", torch.zeros((), dtype=torch.float64))
+
+    def update(self, batch: Tensor) -> None:
+        """Take a batch (n, size) into the statistics."""
+        batch = batch.double()
+        n, mean = batch.shape[0], batch.mean(dim=0)
+        total = self.count + n
+        shift = mean - self.mean
+        spread = self.variance * self.count + batch.var(dim=0, unbiased=False) * n
+        self.variance.copy_((spread + shift**2 * self.count * n / total) / total)
+        self.mean.add_(shift * n / total)
+        self.count.copy_(total)
+
+    def forward(self, observation: Tensor) -> Tensor:
+        """Normalise and clip to +-10."""
+        scale = (self.variance + 1e-6).rsqrt()
+        return ((observation - self.mean.float()) * scale.float()).clamp(-10.0, 10.0)
+
+
+class Policy(nn.Module):
+    """Gaussian policy with state-independent noise, and its critic while it is trained.
+
+    Parameters
+    ----------
+    n_observations, n_actions : int
+    config : NetworkConfig
+    about : PolicyInfo
+        What the policy belongs to.
+    """
+
+    def __init__(
+        self, n_observations: int, n_actions: int, config: NetworkConfig, about: PolicyInfo
+    ) -> None:
+        super().__init__()
+        self.config = config
+        self.about = about
+        self.n_observations, self.n_actions = n_observations, n_actions
+        self.normalizer = Normalizer(n_observations)
+        self.actor = mlp(n_observations, config.actor, n_actions, last_gain=0.01)
+        self.log_std = nn.Parameter(torch.full((n_actions,), config.initial_log_std))
+
+    def mean(self, normalized: Tensor) -> Tensor:
+        """Mean action for normalised observations."""
+        out = self.actor(normalized)
+        return torch.tanh(out) if self.config.squash else out
+
+    @torch.no_grad()
+    def act(self, observation: NDArray[np.float32]) -> NDArray[np.float32]:
+        """Deterministic actions, each row's bits independent of the rest of the batch.
+
+        Parameters
+        ----------
+        observation : ndarray of float32, shape (n, n_observations)
+
+        Returns
+        -------
+        ndarray of float32, shape (n, n_actions)
+            Clipped to [-1, 1].
+        """
+        n = observation.shape[0]
+        padded = np.zeros((-(-n // _BLOCK) * _BLOCK, observation.shape[1]), dtype=np.float32)
+        padded[:n] = observation
+        x = self.normalizer(torch.from_numpy(padded))
+        # A matrix product's rounding depends on its shape; blocks of one size make it the same.
+        x = x.reshape(-1, _BLOCK, x.shape[1])
+        for layer in self.actor:
+            if isinstance(layer, nn.Linear):
+                x = torch.stack([torch.addmm(layer.bias, block, layer.weight.T) for block in x])
+            else:
+                x = layer(x)
+        if self.config.squash:
+            x = torch.tanh(x)
+        return x.reshape(padded.shape[0], -1)[:n].clamp(-1.0, 1.0).numpy()
+
+    def log_prob(self, mean: Tensor, action: Tensor) -> Tensor:
+        """Log density of actions, summed over channels."""
+        z = (action - mean) * torch.exp(-self.log_std)
+        constant = 0.5 * np.log(2 * np.pi)
+        return (-0.5 * z * z - self.log_std - constant).sum(dim=-1)
+
+    def entropy(self) -> Tensor:
+        """Differential entropy of the action distribution."""
+        return (self.log_std + 0.5 * np.log(2 * np.pi * np.e)).sum()
+
+
+@dataclass(frozen=True)
+class PolicyInfo:
+    """What a policy belongs to, as stored beside its weights.
+
+    Attributes
+    ----------
+    name : str
+    body : str
+    body_fingerprint : mapping of str to str
+        Hashes of the body's layout and parameters.
+    task : mapping
+        The imitation task's configuration.
+    observations : mapping of str to int
+        Names and widths of the observation's blocks, in order.
+    actions : tuple of str
+        Names of the action's channels.
+    motions : mapping of str to str
+        Names and hashes of the motions that it was trained on.
+    training : mapping
+        Configuration, steps, command and versions of the training.
+    """
+
+    name: str
+    body: str
+    body_fingerprint: Mapping[str, str]
+    task: Mapping[str, Any]
+    observations: Mapping[str, int]
+    actions: tuple[str, ...]
+    motions: Mapping[str, str] = field(default_factory=dict)
+    training: Mapping[str, Any] = field(default_factory=dict)
+
+
+def save_weights(module: nn.Module, path: Path) -> None:
+    """Write a module's state as safetensors."""
+    from safetensors.torch import save_file
+
+    save_file({k: v.contiguous() for k, v in module.state_dict().items()}, path)
+
+
+def policy_json(policy: Policy) -> str:
+    """Everything about a policy but its weights, as JSON."""
+    import dataclasses
+
+    described = dataclasses.asdict(policy.about)
+    described["network"] = dataclasses.asdict(policy.config)
+    return json.dumps(described, indent=1, sort_keys=True) + "\n"

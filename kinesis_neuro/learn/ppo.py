@@ -1,0 +1,231 @@
+"""PPO: rollouts into a buffer, generalised advantages, clipped updates."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+import numpy as np
+import torch
+from torch import Tensor, nn
+
+from kinesis_neuro.env.imitation import ImitationEnv
+from kinesis_neuro.learn.config import PPOConfig
+from kinesis_neuro.learn.policy import Policy
+
+
+@dataclass
+class Batch:
+    """A rollout of all environments, time first.
+
+    Attributes
+    ----------
+    observation : Tensor, shape (horizon, n_envs, n_observations)
+        Normalised.
+    action, log_prob, value, reward : Tensor, shape (horizon, n_envs[, n_actions])
+    done : Tensor of bool
+        The episode ended with this step.
+    valid : Tensor of bool
+        The physics was sound: what diverged is never learnt from.
+    last_value : Tensor, shape (n_envs,)
+    """
+
+    observation: Tensor
+    mean: Tensor
+    action: Tensor
+    log_prob: Tensor
+    value: Tensor
+    reward: Tensor
+    done: Tensor
+    valid: Tensor
+    last_value: Tensor
+
+
+@dataclass(frozen=True)
+class RolloutStatistics:
+    """What the rollout showed: episodes that ended in it, and means over its steps."""
+
+    survival: float
+    n_episodes: int
+    n_diverged: int
+    reward: float
+    error: float
+
+
+def advantages(batch: Batch, gamma: float, lam: float) -> tuple[Tensor, Tensor]:
+    """Generalised advantage estimates and value targets (Schulman et al. 2016).
+
+    Rewards of truncated steps already hold the discounted value of the state that followed.
+
+    Returns
+    -------
+    advantage, target : Tensor, shape (horizon, n_envs)
+    """
+    alive = (~batch.done).float()
+    following = torch.cat([batch.value[1:], batch.last_value[None]])
+    delta = batch.reward + gamma * alive * following - batch.value
+    advantage = torch.zeros_like(delta)
+    running = torch.zeros_like(batch.last_value)
+    for t in range(delta.shape[0] - 1, -1, -1):
+        running = delta[t] + gamma * lam * alive[t] * running
+        advantage[t] = running
+    return advantage, advantage + batch.value
+
+
+class PPO:
+    """The learner: policy, critic and their optimisers.
+
+    Parameters
+    ----------
+    policy : Policy
+    critic : nn.Module
+    config : PPOConfig
+    seed : int
+        Of exploration noise and of the order of minibatches.
+    """
+
+    def __init__(self, policy: Policy, critic: nn.Module, config: PPOConfig, seed: int) -> None:
+        self.policy, self.critic, self.config = policy, critic, config
+        self.generator = torch.Generator().manual_seed(seed)
+        self.learning_rate = config.learning_rate
+        actor_parameters = [*policy.actor.parameters(), policy.log_std]
+        self.actor_optimizer = torch.optim.Adam(actor_parameters, lr=config.learning_rate)
+        self.critic_optimizer = torch.optim.Adam(
+            critic.parameters(), lr=config.critic_learning_rate
+        )
+        self.iteration = 0
+
+    @torch.no_grad()
+    def rollout(
+        self, env: ImitationEnv, observation: np.ndarray
+    ) -> tuple[Batch, RolloutStatistics, np.ndarray]:
+        """Run the exploring policy for a horizon in all environments.
+
+        Parameters
+        ----------
+        env : ImitationEnv
+        observation : ndarray, shape (n_envs, n_observations)
+            From the last rollout, or from a reset.
+        """
+        config, policy = self.config, self.policy
+        steps: list[tuple[Tensor, ...]] = []
+        survival: list[np.ndarray] = []
+        errors, diverged_before = [], env.n_diverged
+        std = torch.exp(policy.log_std)
+        raw = []
+        for _ in range(config.horizon):
+            seen = torch.from_numpy(observation)
+            raw.append(seen)
+            x = policy.normalizer(seen)
+            mean = policy.mean(x)
+            action = mean + std * torch.randn(mean.shape, generator=self.generator)
+            value = self.critic(x)[:, 0]
+            result = env.step(action.numpy())
+            reward = torch.from_numpy(result.reward.astype(np.float32))
+            ended = result.terminated | result.truncated
+            if result.truncated.any():
+                # The time limit is no fault of the state: go on with the critic's estimate.
+                last = torch.from_numpy(result.final_observation[result.truncated[ended]])
+                onward = self.critic(policy.normalizer(last))[:, 0]
+                reward[torch.from_numpy(result.truncated)] += config.gamma * onward
+            done, valid = torch.from_numpy(ended), torch.from_numpy(~result.diverged)
+            steps.append((x, mean, action, policy.log_prob(mean, action), value, reward, done, valid))
+            survival.append(result.episode_time[ended])
+            errors.append(result.distance.mean())
+            observation = result.observation
+        columns = [torch.stack(column) for column in zip(*steps, strict=True)]
+        last_value = self.critic(policy.normalizer(torch.from_numpy(observation)))[:, 0]
+        batch = Batch(*columns, last_value=last_value)
+        # Statistics follow after the batch, so that its own numbers stay consistent.
+        policy.normalizer.update(torch.cat(raw))
+        ended_times = np.concatenate(survival)
+        statistics = RolloutStatistics(
+            survival=float(ended_times.mean()) if ended_times.size else float("nan"),
+            n_episodes=int(ended_times.size),
+            n_diverged=env.n_diverged - diverged_before,
+            reward=float(batch.reward.mean()),
+            error=float(np.mean(errors)),
+        )
+        return batch, statistics, observation
+
+    def update(self, batch: Batch) -> dict[str, float]:
+        """Improve policy and critic on a batch; returns means of what was measured."""
+        config, policy = self.config, self.policy
+        advantage, target = advantages(batch, config.gamma, config.lam)
+        keep = batch.valid.flatten()
+        flat = [
+            t.flatten(0, 1)[keep]
+            for t in (batch.observation, batch.mean, batch.action, batch.log_prob, advantage, target)
+        ]
+        n = flat[0].shape[0]
+        size = min(config.minibatch, n)
+        old_std = torch.exp(policy.log_std.detach()).clone()
+        measured: list[tuple[float, float, float]] = []
+        learn_actor = self.iteration >= config.critic_warmup
+        for _ in range(config.epochs):
+            order = torch.randperm(n, generator=self.generator)
+            kl_sum, n_batches = 0.0, 0
+            for start in range(0, n - size + 1, size):
+                part = order[start : start + size]
+                x, old_mean, action, old_log_prob, gain, wanted = (t[part] for t in flat)
+                value_loss = 0.5 * (self.critic(x)[:, 0] - wanted).square().mean()
+                self.critic_optimizer.zero_grad()
+                value_loss.backward()
+                nn.utils.clip_grad_norm_(self.critic.parameters(), config.max_gradient_norm)
+                self.critic_optimizer.step()
+                policy_loss, kl = torch.zeros(()), torch.zeros(())
+                if learn_actor:
+                    policy_loss, kl = self._actor_step(
+                        x, old_mean, old_std, action, old_log_prob, gain
+                    )
+                measured.append((float(value_loss), float(policy_loss), float(kl)))
+                kl_sum, n_batches = kl_sum + float(kl), n_batches + 1
+            if learn_actor:
+                self._adapt(kl_sum / n_batches)
+        self.iteration += 1
+        value_loss, policy_loss, kl = np.mean(measured, axis=0)
+        return {
+            "value_loss": float(value_loss),
+            "policy_loss": float(policy_loss),
+            "kl": float(kl),
+            "learning_rate": self.learning_rate,
+            "noise": float(torch.exp(policy.log_std).mean()),
+        }
+
+    def _actor_step(
+        self,
+        x: Tensor,
+        old_mean: Tensor,
+        old_std: Tensor,
+        action: Tensor,
+        old_log_prob: Tensor,
+        gain: Tensor,
+    ) -> tuple[Tensor, Tensor]:
+        config, policy = self.config, self.policy
+        gain = (gain - gain.mean()) / (gain.std() + 1e-6)
+        mean = policy.mean(x)
+        ratio = torch.exp(policy.log_prob(mean, action) - old_log_prob)
+        clipped = ratio.clamp(1 - config.clip, 1 + config.clip)
+        loss = -torch.minimum(ratio * gain, clipped * gain).mean()
+        total = loss - config.entropy_weight * policy.entropy()
+        self.actor_optimizer.zero_grad()
+        total.backward()
+        nn.utils.clip_grad_norm_(policy.actor.parameters(), config.max_gradient_norm)
+        self.actor_optimizer.step()
+        with torch.no_grad():
+            std = torch.exp(policy.log_std)
+            kl = (
+                torch.log(std / old_std)
+                + (old_std**2 + (old_mean - mean) ** 2) / (2 * std**2)
+                - 0.5
+            ).sum(dim=-1)
+        return loss.detach(), kl.mean()
+
+    def _adapt(self, kl: float) -> None:
+        """Keep the divergence of an epoch within its range by the learning rate."""
+        low, high = self.config.learning_rate_range
+        if kl > self.config.target_kl[1]:
+            self.learning_rate = max(low, self.learning_rate / 1.5)
+        elif kl < self.config.target_kl[0]:
+            self.learning_rate = min(high, self.learning_rate * 1.5)
+        for group in self.actor_optimizer.param_groups:
+            group["lr"] = self.learning_rate
