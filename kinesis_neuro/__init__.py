@@ -23,7 +23,7 @@ if TYPE_CHECKING:
     from kinesis_neuro.errors import KinesisError as KinesisError
     from kinesis_neuro.evaluate import evaluate as evaluate
     from kinesis_neuro.learn.config import TrainConfig as TrainConfig
-    from kinesis_neuro.learn.policy import load_policy as load_policy
+    from kinesis_neuro.learn.checkpoint import load_policy as load_policy
     from kinesis_neuro.learn.trainer import train as train
     from kinesis_neuro.motion.inverse import static_optimization as static_optimization
     from kinesis_neuro.motion.library import load_motion as load_motion
@@ -42,7 +42,7 @@ _MODULE_OF = {
     "evaluate": "kinesis_neuro.evaluate",
     "load_body": "kinesis_neuro.body.models",
     "load_motion": "kinesis_neuro.motion.library",
-    "load_policy": "kinesis_neuro.learn.policy",
+    "load_policy": "kinesis_neuro.learn.checkpoint",
     "read_netcdf": "kinesis_neuro.netcdf",
     "record": "kinesis_neuro.record",
     "static_optimization": "kinesis_neuro.motion.inverse",

@@ -44,6 +44,8 @@ class ImitationConfig:
         Control steps ahead at which the reference's joints are observed.
     observe_muscles : bool
         Whether muscle lengths and velocities are observed (activations always are).
+    mirror : bool
+        Whether the policy sees the body mirrored while the reference's left foot is ahead.
     reward : RewardWeights
     """
 
@@ -58,6 +60,7 @@ class ImitationConfig:
     action_scale: float = 0.25
     lookahead: tuple[int, ...] = (1, 5)
     observe_muscles: bool = False
+    mirror: bool = True
     reward: RewardWeights = RewardWeights()
 
     def __post_init__(self) -> None:

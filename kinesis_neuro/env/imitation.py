@@ -13,6 +13,7 @@ from kinesis_neuro.body.models import PHYSICS_RATE, Body
 from kinesis_neuro.body.muscle import MuscleParameters
 from kinesis_neuro.env import terms
 from kinesis_neuro.env.config import ImitationConfig
+from kinesis_neuro.env.mirror import Mirror
 from kinesis_neuro.env.reference_table import ReferenceTable
 from kinesis_neuro.env.simulation import Simulation
 from kinesis_neuro.motion.reference import ReferenceMotion
@@ -95,7 +96,11 @@ class ImitationEnv:
         independent = self.body.coupling.independent_dof[6:]
         self._joint_qpos, self._joint_qvel = independent + 1, independent
         self._tracked = self.body.tracked_index
-        # Wrapped in [0, 1): weights of the draw of motions, by their duration.
+        joints = [self.body.joints[dof - 6] for dof in independent]
+        self._mirror = Mirror(self.body, joints, self.action_channels)
+        ahead = [self.body.segments.index(f"talus_{side}") for side in "rl"]
+        self._mirrored_rows = _left_ahead(self.table, *ahead)
+        # Weights of the draw of motions: by their duration, until somebody sets others.
         self.motion_weight = self.table.length / self.table.length.sum()
         n = n_envs
         self.motion = np.zeros(n, dtype=np.intp)
@@ -106,8 +111,11 @@ class ImitationEnv:
         self.mean_excitation = np.zeros((n, self.body.n_muscles))
         self.wrench: Wrench | None = None
         self.on_physics_step: Callable[[ImitationEnv], None] | None = None
+        self.n_observations = 0
         self.reset()
-        self.n_observations = self.observe().shape[1]
+        widths = {k: v.shape[1] for k, v in self.observation_blocks().items()}
+        self.n_observations = sum(widths.values())
+        self._mirror_order, self._mirror_signs = self._mirror.observation(widths)
 
     # -- episodes -----------------------------------------------------------------------------
 
@@ -210,7 +218,7 @@ class ImitationEnv:
             In [-1, 1]; what lies outside is clipped.
         """
         config, simulation, table = self.config, self.simulation, self.table
-        action = np.clip(np.asarray(action, dtype=np.float64), -1.0, 1.0)
+        action = self._unmirrored(np.clip(np.asarray(action, dtype=np.float64), -1.0, 1.0))
         moment_part = None
         if table.moment_map is not None:
             rows, _ = table.rows(self.motion, self.frame + config.lead)
@@ -325,8 +333,51 @@ class ImitationEnv:
 
     def observe(self) -> NDArray[np.float32]:
         """Observations of all environments, shape (n_envs, n_observations)."""
-        return np.concatenate(list(self.observation_blocks().values()), axis=1, dtype=np.float32)
+        blocks = list(self.observation_blocks().values())
+        observation = np.concatenate(blocks, axis=1, dtype=np.float32)
+        mirrored = self.mirrored()
+        if self.n_observations and mirrored.any():
+            image = observation[np.ix_(mirrored, self._mirror_order)] * self._mirror_signs
+            observation[mirrored] = image
+        return observation
+
+    def mirrored(self) -> NDArray[np.bool_]:
+        """Environments that are shown to the policy from the other side now."""
+        if not self.config.mirror:
+            return np.zeros(self.n_envs, dtype=bool)
+        rows, _ = self.table.rows(self.motion, self.frame)
+        return self._mirrored_rows[rows]
+
+    def _unmirrored(self, action: FloatArray) -> FloatArray:
+        """Actions in the body's own sides."""
+        mirrored = self.mirrored()
+        order, signs = self._mirror.action
+        return np.where(mirrored[:, None], action[:, order] * signs, action)
+
+    # -- checkpoints --------------------------------------------------------------------------
+
+    _STATE = ("motion", "frame", "steps", "excitation")
+
+    def state_arrays(self) -> dict[str, NDArray]:
+        """Everything that the next step depends on, but the generator, as arrays."""
+        arrays = {name: getattr(self, name) for name in self._STATE}
+        return arrays | self.simulation.state_arrays() | {"n_diverged": np.array([self.n_diverged])}
+
+    def set_state_arrays(self, arrays: dict[str, NDArray]) -> None:
+        """Put back what :meth:`state_arrays` gave."""
+        for name in self._STATE:
+            getattr(self, name)[:] = arrays[name]
+        self.n_diverged = int(arrays["n_diverged"][0])
+        self.simulation.set_state_arrays(arrays)
 
     def close(self) -> None:
         """Stop the physics threads."""
         self.simulation.close()
+
+
+def _left_ahead(table: ReferenceTable, right: int, left: int) -> NDArray[np.bool_]:
+    """Rows of the reference in which the left foot is ahead of the right one."""
+    apart = table.position[:, left] - table.position[:, right]
+    angle = terms.heading(table.qpos[:, 3:7])
+    # The body faces -y of its heading frame.
+    return terms.to_local(apart, angle)[:, 1] < 0.0

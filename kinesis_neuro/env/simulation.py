@@ -162,6 +162,20 @@ class Simulation:
             self._acceleration[~sound] = 0.0
         return ~sound
 
+    def state_arrays(self) -> dict[str, FloatArray]:
+        """Everything that the next step depends on."""
+        return {
+            "state": self.state,
+            "sensors": self.sensors,
+            "acceleration": self._acceleration,
+        }
+
+    def set_state_arrays(self, arrays: dict[str, FloatArray]) -> None:
+        """Put back what :meth:`state_arrays` gave."""
+        self.state[:] = arrays["state"]
+        self.sensors[:] = arrays["sensors"]
+        self._acceleration[:] = arrays["acceleration"]
+
     def close(self) -> None:
         """Stop the threads."""
         self._pool.close()

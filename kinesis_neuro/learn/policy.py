@@ -2,10 +2,8 @@
 
 from __future__ import annotations
 
-import json
 from collections.abc import Mapping
 from dataclasses import dataclass, field
-from pathlib import Path
 from typing import Any
 
 import numpy as np
@@ -19,17 +17,23 @@ from kinesis_neuro.learn.config import NetworkConfig
 _BLOCK = 8
 
 
-def mlp(n_in: int, hidden: tuple[int, ...], n_out: int, last_gain: float) -> nn.Sequential:
+def mlp(
+    n_in: int,
+    hidden: tuple[int, ...],
+    n_out: int,
+    last_gain: float,
+    generator: torch.Generator | None = None,
+) -> nn.Sequential:
     """Perceptron with SiLU units; orthogonal weights, the last layer's scaled."""
     layers: list[nn.Module] = []
     for width in hidden:
         linear = nn.Linear(n_in, width)
-        nn.init.orthogonal_(linear.weight, gain=2**0.5)
+        nn.init.orthogonal_(linear.weight, gain=2**0.5, generator=generator)
         nn.init.zeros_(linear.bias)
         layers += [linear, nn.SiLU()]
         n_in = width
     last = nn.Linear(n_in, n_out)
-    nn.init.orthogonal_(last.weight, gain=last_gain)
+    nn.init.orthogonal_(last.weight, gain=last_gain, generator=generator)
     nn.init.zeros_(last.bias)
     return nn.Sequential(*layers, last)
 
@@ -73,17 +77,24 @@ class Policy(nn.Module):
     config : NetworkConfig
     about : PolicyInfo
         What the policy belongs to.
+    generator : torch.Generator, optional
+        Draws the first weights.
     """
 
     def __init__(
-        self, n_observations: int, n_actions: int, config: NetworkConfig, about: PolicyInfo
+        self,
+        n_observations: int,
+        n_actions: int,
+        config: NetworkConfig,
+        about: PolicyInfo,
+        generator: torch.Generator | None = None,
     ) -> None:
         super().__init__()
         self.config = config
         self.about = about
         self.n_observations, self.n_actions = n_observations, n_actions
         self.normalizer = Normalizer(n_observations)
-        self.actor = mlp(n_observations, config.actor, n_actions, last_gain=0.01)
+        self.actor = mlp(n_observations, config.actor, n_actions, 0.01, generator)
         self.log_std = nn.Parameter(torch.full((n_actions,), config.initial_log_std))
 
     def mean(self, normalized: Tensor) -> Tensor:
@@ -160,19 +171,3 @@ class PolicyInfo:
     actions: tuple[str, ...]
     motions: Mapping[str, str] = field(default_factory=dict)
     training: Mapping[str, Any] = field(default_factory=dict)
-
-
-def save_weights(module: nn.Module, path: Path) -> None:
-    """Write a module's state as safetensors."""
-    from safetensors.torch import save_file
-
-    save_file({k: v.contiguous() for k, v in module.state_dict().items()}, path)
-
-
-def policy_json(policy: Policy) -> str:
-    """Everything about a policy but its weights, as JSON."""
-    import dataclasses
-
-    described = dataclasses.asdict(policy.about)
-    described["network"] = dataclasses.asdict(policy.config)
-    return json.dumps(described, indent=1, sort_keys=True) + "\n"

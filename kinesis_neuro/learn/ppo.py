@@ -177,8 +177,8 @@ class PPO:
                     policy_loss, kl = self._actor_step(
                         x, old_mean, old_std, action, old_log_prob, gain
                     )
-                measured.append((float(value_loss), float(policy_loss), float(kl)))
-                kl_sum, n_batches = kl_sum + float(kl), n_batches + 1
+                measured.append((value_loss.item(), policy_loss.item(), kl.item()))
+                kl_sum, n_batches = kl_sum + kl.item(), n_batches + 1
             if learn_actor:
                 self._adapt(kl_sum / n_batches)
         self.iteration += 1
@@ -188,7 +188,7 @@ class PPO:
             "policy_loss": float(policy_loss),
             "kl": float(kl),
             "learning_rate": self.learning_rate,
-            "noise": float(torch.exp(policy.log_std).mean()),
+            "noise": float(torch.exp(policy.log_std.detach()).mean()),
         }
 
     def _actor_step(

@@ -3,8 +3,11 @@
 from __future__ import annotations
 
 import json
+from collections.abc import Mapping
+from dataclasses import dataclass, field
 from importlib import resources
 from pathlib import Path
+from types import MappingProxyType
 from typing import Any
 
 import numpy as np
@@ -12,6 +15,7 @@ import pandas as pd
 from numpy.typing import NDArray
 
 from kinesis_neuro.body.models import Body, load_body
+from kinesis_neuro.data_folder import data_folder
 from kinesis_neuro.errors import FileFormatError, InvalidInputError, unknown_name
 from kinesis_neuro.formats.opensim import Storage, read_storage
 from kinesis_neuro.motion.build import OPENSIM_COORDINATES, Coordinates, build_motion
@@ -26,14 +30,41 @@ DEFAULT_FORCE_PREFIXES = ("ground_force_", "l_ground_force_")
 """Prefixes of the right and left plate's columns, as in gait2392's examples."""
 
 
+@dataclass(frozen=True)
+class RecordedMotion:
+    """A recording in the data folder, with what its files do not say of themselves."""
+
+    file: str
+    forces: str = ""
+    options: Mapping[str, Any] = field(default_factory=dict)
+
+
+RECORDED: Mapping[str, RecordedMotion] = MappingProxyType(
+    {
+        "wang2023/walk36": RecordedMotion(
+            "wang2023_subject06/walk36/ik.sto",
+            forces="wang2023_subject06/walk36/XLD.mot",
+            options={
+                "speed": 1.0,
+                "skeleton": "gait2392",
+                "source": "Wang, Basu, Durandau & Sartori 2023, subject 06 "
+                "(doi 10.5281/zenodo.6457662)",
+                "licence": "Apache-2.0",
+            },
+        ),
+    }
+)
+"""Recordings that are found through ``KINESIS_NEURO_DATA``."""
+
+
 def load_motion(source: str | Path, body: str | Body = "legs", **options: Any) -> ReferenceMotion:
     """Load a reference motion on a body.
 
     Parameters
     ----------
     source : str or Path
-        ``"walk"``, the built-in mean cycle of one adult at 1.0 m/s, or an OpenSim ``.mot`` or
-        ``.sto`` file of coordinates.
+        ``"walk"``, the built-in mean cycle of one adult at 1.0 m/s; the name of a recording in
+        the data folder (:data:`RECORDED`); or an OpenSim ``.mot`` or ``.sto`` file of coordinates.
     body : str or Body
         Name of a body, see :func:`kinesis_neuro.load_body`.
     **options
@@ -61,9 +92,16 @@ def load_motion(source: str | Path, body: str | Body = "legs", **options: Any) -
     plant = load_body(body) if isinstance(body, str) else body
     if isinstance(source, str) and source in BUILT_IN:
         return _built_in(source, plant, **options)
+    if isinstance(source, str) and source in RECORDED:
+        entry = RECORDED[source]
+        folder = data_folder()
+        given = {"name": source, **entry.options, **options}
+        if entry.forces:
+            given.setdefault("forces", folder / entry.forces)
+        return _from_file(folder / entry.file, plant, **given)
     path = Path(source)
     if not path.exists() and not path.suffix:
-        raise unknown_name("motion", str(source), BUILT_IN)
+        raise unknown_name("motion", str(source), [*BUILT_IN, *RECORDED])
     if path.suffix.lower() not in (".mot", ".sto") and path.exists():
         raise FileFormatError(path, f"found suffix {path.suffix!r}", "an OpenSim .mot or .sto file")
     return _from_file(path, plant, **options)

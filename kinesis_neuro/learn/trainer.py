@@ -1,0 +1,284 @@
+"""train: from a configuration to a policy, with checkpoints that survive anything."""
+
+from __future__ import annotations
+
+import json
+import time
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import torch
+from rich.progress import BarColumn, Progress, TextColumn, TimeElapsedColumn, TimeRemainingColumn
+
+from kinesis_neuro.body.models import load_body
+from kinesis_neuro.env.imitation import ImitationEnv
+from kinesis_neuro.env.simulation import default_threads
+from kinesis_neuro.errors import IncompatibleError
+from kinesis_neuro.formats.atomic import atomic_directory, recover_directory
+from kinesis_neuro.learn import checkpoint as files
+from kinesis_neuro.learn.config import TrainConfig, to_dict
+from kinesis_neuro.learn.policy import Policy, PolicyInfo, mlp
+from kinesis_neuro.learn.ppo import PPO, RolloutStatistics
+from kinesis_neuro.motion.library import load_motion
+from kinesis_neuro.provenance import library_versions
+
+# What may differ between the run that wrote a checkpoint and the one that goes on from it.
+_FREE = ("total_steps", "minutes", "n_threads", "checkpoint_every", "name", "initial_policy")
+
+
+class Trainer:
+    """A training run: environments, policy, learner, and their state on disk.
+
+    Parameters
+    ----------
+    config : TrainConfig
+    folder : Path
+        The run's folder; a checkpoint in it is resumed.
+    """
+
+    def __init__(self, config: TrainConfig, folder: Path) -> None:
+        self.config, self.folder = config, folder
+        n_threads = config.n_threads or default_threads()
+        torch.set_num_threads(n_threads)
+        self.body = load_body(config.body)
+        motions = [load_motion(name, self.body) for name in config.motions]
+        self.env = ImitationEnv(
+            motions, config.task, n_envs=config.n_envs, n_threads=n_threads, seed=config.seed
+        )
+        if config.motion_weights:
+            weights = np.array(config.motion_weights, dtype=float)
+            self.env.motion_weight = weights / weights.sum()
+        self.generator = torch.Generator().manual_seed(config.seed)
+        self.policy = self._first_policy()
+        self.critic = mlp(
+            self.env.n_observations, config.network.critic, 1, 1.0, generator=self.generator
+        )
+        self.ppo = PPO(self.policy, self.critic, config.ppo, seed=config.seed)
+        self.steps = 0
+        self.seconds = 0.0
+        self.observation = self.env.reset()
+        recover_directory(folder / "checkpoint")
+        if (folder / "checkpoint").exists():
+            self._resume()
+
+    def _about(self) -> PolicyInfo:
+        blocks = self.env.observation_blocks()
+        return PolicyInfo(
+            name=self.config.name,
+            body=self.config.body,
+            body_fingerprint=dict(self.body.fingerprint),
+            task=to_dict(self.config.task),
+            observations={name: values.shape[1] for name, values in blocks.items()},
+            actions=self.env.action_channels,
+            motions={m.name: m.hash for m in self.env.table.motions},
+            training={"config": to_dict(self.config), "versions": library_versions()},
+        )
+
+    def _first_policy(self) -> Policy:
+        about, config = self._about(), self.config
+        policy = Policy(
+            self.env.n_observations,
+            len(self.env.action_channels),
+            config.network,
+            about,
+            self.generator,
+        )
+        if config.initial_policy:
+            first = files.load_policy(config.initial_policy)
+            files.check_body(first.about, dict(self.body.fingerprint), config.body)
+            if dict(first.about.observations) != dict(about.observations) or tuple(
+                first.about.actions
+            ) != tuple(about.actions):
+                raise IncompatibleError(
+                    f"Policy {config.initial_policy!r} observes or acts otherwise than this task. "
+                    "Use the same task options (actuation, lookahead, observe_muscles)."
+                )
+            state = first.state_dict()
+            state["log_std"] = policy.state_dict()["log_std"]
+            files.load_tensors(policy, state, Path(config.initial_policy))
+        return policy
+
+    # -- one iteration ------------------------------------------------------------------------
+
+    def iterate(self) -> dict[str, float]:
+        """One rollout and one update; returns what is logged."""
+        start = time.perf_counter()
+        batch, seen, self.observation = self.ppo.rollout(self.env, self.observation)
+        middle = time.perf_counter()
+        learnt = self.ppo.update(batch)
+        end = time.perf_counter()
+        n = self.config.n_envs * self.config.ppo.horizon
+        self.steps += n
+        self.seconds += end - start
+        return self._row(seen, learnt, n / (end - start), (end - middle) / (end - start))
+
+    def _row(
+        self, seen: RolloutStatistics, learnt: dict[str, float], rate: float, share: float
+    ) -> dict[str, float]:
+        row = {
+            "iteration": self.ppo.iteration,
+            "steps": self.steps,
+            "minutes": round(self.seconds / 60, 4),
+            "survival": seen.survival,
+            "episodes": seen.n_episodes,
+            "reward": seen.reward,
+            "error_mm": 1e3 * seen.error,
+            "diverged": seen.n_diverged,
+            "steps_per_second": rate,
+            "learner_share": share,
+            **learnt,
+        }
+        # JSON has no NaN: a batch in which no episode ended has no survival.
+        return {k: v for k, v in row.items() if np.isfinite(v)}
+
+    # -- disk ---------------------------------------------------------------------------------
+
+    def save(self) -> None:
+        """Write a checkpoint: whole, or the earlier one stays."""
+        arrays = {f"env.{k}": torch.from_numpy(v.copy()) for k, v in self.env.state_arrays().items()}
+        arrays |= {f"critic.{k}": v for k, v in self.critic.state_dict().items()}
+        for name, optimizer in self._optimizers().items():
+            for index, entry in optimizer.state_dict()["state"].items():
+                arrays |= {f"{name}.{index}.{k}": v for k, v in entry.items()}
+        arrays["observation"] = torch.from_numpy(self.observation.copy())
+        arrays["generator"] = self.ppo.generator.get_state()
+        about = {
+            "config": to_dict(self.config),
+            "steps": self.steps,
+            "seconds": self.seconds,
+            "iteration": self.ppo.iteration,
+            "learning_rate": self.ppo.learning_rate,
+            "rng": files.generator_state(self.env.rng),
+        }
+        with atomic_directory(self.folder / "checkpoint") as part:
+            files.write_policy_files(self.policy, part)
+            files.write_tensors(arrays, part / files.TRAINER_ARRAYS)
+            (part / files.TRAINER).write_text(json.dumps(about, indent=1) + "\n")
+
+    def _optimizers(self) -> dict[str, torch.optim.Adam]:
+        return {"actor_adam": self.ppo.actor_optimizer, "critic_adam": self.ppo.critic_optimizer}
+
+    def _resume(self) -> None:
+        folder = self.folder / "checkpoint"
+        about = files.read_json(folder / files.TRAINER)
+        mine = json.loads(json.dumps(to_dict(self.config)))
+        differing = [k for k in mine if k not in _FREE and mine[k] != about["config"].get(k)]
+        if differing:
+            raise IncompatibleError(
+                f"The checkpoint in {folder} was trained with another configuration: "
+                f"{', '.join(differing)} differ. Give the run another name, or the same options."
+            )
+        policy = files.load_policy(folder)
+        files.check_body(policy.about, dict(self.body.fingerprint), self.config.body)
+        self.policy.load_state_dict(policy.state_dict())
+        arrays = files.read_tensors(folder / files.TRAINER_ARRAYS)
+        files.load_tensors(self.critic, _part(arrays, "critic."), folder / files.TRAINER_ARRAYS)
+        self.ppo.learning_rate = about["learning_rate"]
+        for name, optimizer in self._optimizers().items():
+            state: dict[int, dict[str, Any]] = {}
+            for key, value in _part(arrays, f"{name}.").items():
+                index, entry = key.split(".")
+                state.setdefault(int(index), {})[entry] = value
+            full = optimizer.state_dict()
+            full["state"] = state
+            optimizer.load_state_dict(full)
+        for group in self.ppo.actor_optimizer.param_groups:
+            group["lr"] = self.ppo.learning_rate
+        self.env.set_state_arrays({k: v.numpy() for k, v in _part(arrays, "env.").items()})
+        self.env.rng.bit_generator.state = about["rng"]
+        self.observation = arrays["observation"].numpy().copy()
+        self.ppo.generator.set_state(arrays["generator"])
+        self.ppo.iteration = about["iteration"]
+        self.steps, self.seconds = about["steps"], about["seconds"]
+
+
+def _part(arrays: dict[str, torch.Tensor], prefix: str) -> dict[str, torch.Tensor]:
+    return {k.removeprefix(prefix): v for k, v in arrays.items() if k.startswith(prefix)}
+
+
+def train(
+    config: TrainConfig | None = None,
+    *,
+    folder: str | Path | None = None,
+    progress: bool = True,
+) -> Policy:
+    """Train a policy, or go on with a run that was interrupted.
+
+    Parameters
+    ----------
+    config : TrainConfig, optional
+    folder : str or Path, optional
+        The run's folder, ``runs/<name>`` by default: ``checkpoint/`` (also a policy folder),
+        ``log.jsonl`` (one line an iteration), ``tensorboard/``.
+    progress : bool
+        Whether to show a progress bar.
+
+    Returns
+    -------
+    Policy
+
+    Raises
+    ------
+    IncompatibleError
+        If the folder's checkpoint was made with another configuration or body.
+    FileFormatError
+        If the checkpoint is truncated.
+    WriteError
+        If a checkpoint cannot be written; the earlier one is intact.
+    """
+    from torch.utils.tensorboard import SummaryWriter
+
+    config = config or TrainConfig()
+    folder = Path(folder or Path("runs") / config.name)
+    trainer = Trainer(config, folder)
+    folder.mkdir(parents=True, exist_ok=True)
+    log_path = folder / "log.jsonl"
+    _cut_log(log_path, trainer.ppo.iteration)
+    started = trainer.seconds
+    writer = SummaryWriter(str(folder / "tensorboard"), purge_step=trainer.steps)
+    columns = (
+        TextColumn("{task.description}"),
+        BarColumn(),
+        TextColumn("{task.percentage:3.0f} %"),
+        TimeElapsedColumn(),
+        TimeRemainingColumn(),
+    )
+    try:
+        with Progress(*columns, disable=not progress) as bar, log_path.open("a") as log:
+            task = bar.add_task("starting", total=config.total_steps, completed=trainer.steps)
+            while trainer.steps < config.total_steps:
+                row = trainer.iterate()
+                log.write(json.dumps(row) + "\n")
+                log.flush()
+                for key, value in row.items():
+                    writer.add_scalar(key, value, trainer.steps)
+                bar.update(task, completed=trainer.steps, description=_caption(row))
+                if trainer.ppo.iteration % config.checkpoint_every == 0:
+                    trainer.save()
+                if config.minutes and trainer.seconds - started > 60 * config.minutes:
+                    break
+        trainer.save()
+    finally:
+        writer.close()
+        trainer.env.close()
+    return trainer.policy.eval()
+
+
+def _caption(row: dict[str, float]) -> str:
+    survival = f"{row['survival']:.2f} s" if "survival" in row else "no fall"
+    return (
+        f"survival {survival}  error {row['error_mm']:.0f} mm  "
+        f"{row['steps_per_second']:,.0f} steps/s"
+    )
+
+
+def _cut_log(path: Path, iteration: int) -> None:
+    """Drop lines that were written after the checkpoint from which the run goes on."""
+    if path.exists():
+        kept = [
+            line
+            for line in path.read_text().splitlines()
+            if line.endswith("}") and json.loads(line)["iteration"] <= iteration
+        ]
+        path.write_text("".join(f"{line}\n" for line in kept))
