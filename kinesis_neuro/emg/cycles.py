@@ -68,14 +68,17 @@ def segment_cycles(
     Examples
     --------
     >>> time = np.linspace(0, 3, 301)
-    >>> side = ("channel", ["right"])
     >>> emg = xr.Dataset(
-    ...     {"envelope": (("time", "channel"), time[:, None] % 1, {"units": "1"})},
-    ...     coords={"time": time, "channel": ["soleus"], "side": side},
+    ...     {"envelope": (("time", "channel"), time[:, None], {"units": "1"})},
+    ...     coords={
+    ...         "time": ("time", time, {"units": "s"}),
+    ...         "channel": ["soleus"],
+    ...         "side": ("channel", ["right"]),
+    ...     },
     ... )
     >>> cycles = segment_cycles(emg, {"heel_strike_right": [0.5, 1.5, 2.5]}, n_phase=5)
     >>> dict(cycles.sizes), cycles.envelope[0, :, 0].values.round(2)
-    ({'cycle': 2, 'phase': 5, 'channel': 1}, array([0.5 , 0.75, 0.  , 0.25, 0.5 ]))
+    ({'cycle': 2, 'phase': 5, 'channel': 1}, array([0.5 , 0.75, 1.  , 1.25, 1.5 ]))
     """
     if align not in ALIGNMENTS:
         raise InvalidInputError(
@@ -209,9 +212,10 @@ def _variables_to_cut(dataset: xr.Dataset) -> tuple[str, list[str]]:
         names = [str(n) for n, v in dataset.data_vars.items() if {"time", dim} <= set(v.dims)]
         if names and dataset.sizes["time"] > 1:
             return dim, names
+    there = ", ".join(map(str, dataset.data_vars))
     raise InvalidInputError(
-        "There is nothing to cut into cycles. Expected a variable over time and muscle, or "
-        "time and channel, and two samples or more; the dataset has {', '.join(map(str, dataset.data_vars)) or 'none'}."
+        "There is nothing to cut into cycles. Expected two or more samples of a variable over "
+        f"time and muscle, or time and channel; the dataset has {there}."
     )
 
 
