@@ -120,7 +120,7 @@ def map_at(legs: Body, data: mujoco.MjData, regularization: float) -> tuple[np.n
 
 
 def test_moment_map_makes_the_moments_in_mujoco(legs: Body, standing: mujoco.MjData) -> None:
-    """A change of activation by P a changes MuJoCo's own generalised forces by a times the scale."""
+    """Activation changed by P a changes MuJoCo's generalised forces by a times the scale."""
     channels = act.action_channels(legs, "moment")
     assert len(channels) == 14 and channels[0].startswith("hip_")
     p, w, scale = map_at(legs, standing, 0.02)

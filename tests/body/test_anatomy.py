@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import mujoco
+import numpy as np
 import pytest
 
 from kinesis_neuro.body.anatomy import GROUPS, muscle_group, muscle_side
@@ -44,10 +46,7 @@ def test_unknown_muscle_is_refused() -> None:
 
 
 def test_groups_pull_where_their_names_say() -> None:
-    """Moment arms of myo-sim's own tendons, in standing: d length / d angle < 0 drives the angle."""
-    import mujoco
-    import numpy as np
-
+    """Moment arms of myo-sim's own tendons: d length / d angle < 0 drives the angle."""
     body = load_body("legs")
     data = mujoco.MjData(body.model)
     data.qpos = body.coupling.complete(body.model.qpos0)

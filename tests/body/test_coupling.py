@@ -74,7 +74,8 @@ def test_locked_joint_stays_at_its_value() -> None:
     model = mujoco.MjModel.from_xml_string(
         """<mujoco><worldbody><body><freejoint/><geom size="0.1"/>
         <body><joint name="a" axis="1 0 0"/><geom size="0.1"/>
-        <body><joint name="b" axis="1 0 0" ref="0.2"/><geom size="0.1"/></body></body></body></worldbody>
+        <body><joint name="b" axis="1 0 0" ref="0.2"/><geom size="0.1"/>
+        </body></body></body></worldbody>
         <equality><joint joint1="b" polycoef="0.3 0 0 0 0"/></equality></mujoco>"""
     )
     coupling = Coupling.from_model(model)

@@ -145,7 +145,7 @@ def damped_ankle(spec: mujoco.MjSpec) -> None:
 
 def moved_insertion(spec: mujoco.MjSpec) -> None:
     site = spec.sites[0]
-    site.pos = np.array(site.pos) + [0.001, 0, 0]
+    site.pos = np.array(site.pos) + np.array([0.001, 0, 0])
 
 
 def other_knee(spec: mujoco.MjSpec) -> None:
