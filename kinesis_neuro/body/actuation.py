@@ -109,13 +109,8 @@ def moment_scale(body: Body) -> FloatArray:
     return np.array(scale)
 
 
-def moment_map(
-    moment_arms: FloatArray, gain: FloatArray, scale: FloatArray, regularization: float = 0.02
-) -> FloatArray:
-    """Least-effort map P from joint moments to changes of excitation.
-
-    P = W' (W W' + eps I)^-1 with W = S^-1 (arms' gain): the smallest change of excitations that
-    makes the moments a * scale.
+def moment_matrix(moment_arms: FloatArray, gain: FloatArray, scale: FloatArray) -> FloatArray:
+    """Joint moments that a unit of excitation makes, in units of action.
 
     Parameters
     ----------
@@ -125,17 +120,69 @@ def moment_map(
         Force for each unit of activation [N], negative.
     scale : ndarray, shape (n_joints,)
         Moment for a unit of action [N m].
-    regularization : float
-        eps [1].
 
     Returns
     -------
-    ndarray, shape (n_frames, n_muscles, n_joints)
+    ndarray, shape (n_frames, n_joints, n_muscles)
     """
-    w = np.swapaxes(moment_arms * gain[..., None], 1, 2) / scale[:, None]
-    gram = w @ np.swapaxes(w, 1, 2)
-    gram[:, np.arange(scale.size), np.arange(scale.size)] += regularization
-    return np.swapaxes(np.linalg.solve(gram, w), 1, 2)
+    return np.swapaxes(moment_arms * gain[..., None], 1, 2) / scale[:, None]
+
+
+def moment_control(
+    action: FloatArray,
+    matrix: FloatArray,
+    feedforward: FloatArray,
+    *,
+    regularization: float = 0.02,
+    n_iterations: int = 4,
+) -> FloatArray:
+    """Change of excitations that makes the asked moments with least effort, within bounds.
+
+    Minimises ||W du - a||^2 / eps + ||du||^2 with 0 <= u_ff + du <= 1. Without the bounds this is
+    du = W' (W W' + eps I)^-1 a; but where the feed-forward leaves a muscle silent, the linear map
+    would lose what it wants to take away, and with it half of the authority. The dual is a
+    piecewise linear equation with one unknown a joint, solved by a few semismooth Newton steps.
+
+    Parameters
+    ----------
+    action : ndarray, shape (n, n_joints)
+        In units of the moment scale.
+    matrix : ndarray, shape (n, n_joints, n_muscles)
+        See :func:`moment_matrix`.
+    feedforward : ndarray, shape (n, n_muscles)
+        In [0, 1].
+    regularization : float
+        eps [1].
+    n_iterations : int
+        Newton steps.
+
+    Returns
+    -------
+    ndarray, shape (n, n_muscles)
+
+    Examples
+    --------
+    Two antagonists, the second silent: extension comes from the second alone, and flexion from
+    the first being excited less and the second not at all.
+
+    >>> w = np.array([[[1.0, -1.0]]])
+    >>> moment_control(np.array([[-0.3]]), w, np.array([[0.2, 0.0]])).round(2)
+    array([[-0.15,  0.15]])
+    """
+    transposed = np.swapaxes(matrix, 1, 2)
+    diagonal = np.arange(action.shape[1])
+    dual = np.zeros_like(action)[..., None]
+    target = action[..., None]
+    wanted = feedforward[..., None]
+    for _ in range(n_iterations):
+        raw = wanted + transposed @ dual
+        change = np.clip(raw, 0.0, 1.0) - wanted
+        residual = matrix @ change + regularization * dual - target
+        inside = ((raw > 0.0) & (raw < 1.0)).astype(matrix.dtype)
+        slope = (matrix * np.swapaxes(inside, 1, 2)) @ transposed
+        slope[:, diagonal, diagonal] += regularization
+        dual = dual - np.linalg.solve(slope, residual)
+    return (np.clip(wanted + transposed @ dual, 0.0, 1.0) - wanted)[..., 0]
 
 
 def action_channels(body: Body, actuation: str) -> tuple[str, ...]:

@@ -53,6 +53,52 @@ def split_sensors(body: Body, sensors: FloatArray) -> Kinematics:
     )
 
 
+def contact_forces(body: Body, sensors: FloatArray) -> tuple[FloatArray, FloatArray]:
+    """Force of the ground on each foot segment, and where it acts.
+
+    Parameters
+    ----------
+    body : Body
+    sensors : ndarray, shape (n, n_sensors)
+
+    Returns
+    -------
+    force : ndarray, shape (n, n_contacts, 3)
+        [N], from the contact solver, in world axes.
+    center : ndarray, shape (n, n_contacts, 3)
+        Force-weighted centre of the contacts [m]; zero without contact.
+    """
+    block = sensors[:, body.sensors["contact"]].reshape(len(sensors), len(body.contacts), -1)
+    # MuJoCo gives the force of the first object of the pair on the second, which is the floor.
+    return -block[..., 1:4], block[..., 7:10]
+
+
+def muscle_moment_arms(body: Body, qpos: FloatArray) -> FloatArray:
+    """Moment arms at n poses, shape (n, n_muscles, nv): change of length for each coordinate."""
+    model = body.model
+    data = mujoco.MjData(model)
+    arms = np.empty((qpos.shape[0], model.nu, model.nv))
+    for k, pose in enumerate(qpos):
+        data.qpos = pose
+        mujoco.mj_kinematics(model, data)
+        mujoco.mj_comPos(model, data)
+        mujoco.mj_tendon(model, data)
+        mujoco.mj_transmission(model, data)
+        dense_moment_arms(data, arms[k])
+    return arms
+
+
+def dense_moment_arms(data: mujoco.MjData, out: FloatArray) -> None:
+    """Copy MuJoCo's sparse transmission of the current state into (n_muscles, nv)."""
+    mujoco.mju_sparse2dense(
+        out,
+        data.actuator_moment.reshape(-1),
+        data.moment_rownnz,
+        data.moment_rowadr,
+        data.moment_colind.reshape(-1),
+    )
+
+
 def kinematics(body: Body, qpos: FloatArray, qvel: FloatArray | None = None) -> Kinematics:
     """Forward kinematics of n states.
 

@@ -131,9 +131,9 @@ def cycle_statistics(cycles: xr.Dataset) -> xr.Dataset:
     -------
     xarray.Dataset
         ``<name>_mean`` and ``<name>_sd`` (n - 1 in the denominator; NaN for a single cycle) of
-        each variable over cycles, with its units and its other dims. Coordinates over cycle are
-        replaced by their means, leaving out NaN, without a dim; the attribute ``n_cycles``
-        counts.
+        each variable over cycles, with its units and its other dims. Durations and phases of
+        toe-off are replaced by their means, leaving out NaN, without a dim; the attribute
+        ``n_cycles`` counts.
 
     Raises
     ------
@@ -163,7 +163,7 @@ def cycle_statistics(cycles: xr.Dataset) -> xr.Dataset:
         for suffix, value in (("mean", variable.mean("cycle")), ("sd", spread)):
             statistics[f"{name}_{suffix}"] = value.assign_attrs(variable.attrs)
     for name, coord in cycles.coords.items():
-        if coord.dims == ("cycle",) and name != "cycle":
+        if coord.dims == ("cycle",) and str(name).endswith(("_duration", "_phase")):
             known = coord.values[np.isfinite(coord.values)]
             mean = float(known.mean()) if known.size else np.nan
             statistics = statistics.assign_coords({name: ((), mean, coord.attrs)})

@@ -220,10 +220,11 @@ class ImitationEnv:
         config, simulation, table = self.config, self.simulation, self.table
         action = self._unmirrored(np.clip(np.asarray(action, dtype=np.float64), -1.0, 1.0))
         moment_part = None
-        if table.moment_map is not None:
+        if table.moment_matrix is not None and table.feedforward is not None:
             rows, _ = table.rows(self.motion, self.frame + config.lead)
-            maps = table.moment_map[rows]
-            moment_part = (maps @ action.astype(np.float32)[..., None])[..., 0].astype(np.float64)
+            moment_part = act.moment_control(
+                action, table.moment_matrix[rows], table.feedforward[rows]
+            )
         diverged = np.zeros(self.n_envs, dtype=bool)
         self.mean_excitation[:] = 0.0
         for _ in range(config.decimation):

@@ -1,7 +1,7 @@
 """The motions of a task as flat tables: one row a physics frame, gathered by index.
 
 Everything that depends on the reference alone is computed once here (positions, muscle lengths,
-feed-forward, moment maps), so that a step of any number of environments is a gather.
+feed-forward, moment matrices), so that a step of any number of environments is a gather.
 """
 
 from __future__ import annotations
@@ -13,7 +13,7 @@ import numpy as np
 from numpy.typing import NDArray
 from scipy.ndimage import gaussian_filter1d
 
-from kinesis_neuro.body.actuation import moment_map, moment_scale
+from kinesis_neuro.body.actuation import moment_matrix, moment_scale
 from kinesis_neuro.body.models import PHYSICS_RATE, Body
 from kinesis_neuro.body.muscle import MuscleParameters
 from kinesis_neuro.errors import IncompatibleError, InvalidInputError
@@ -40,7 +40,8 @@ class ReferenceTable:
     muscle_length, muscle_velocity : ndarray, shape (n_rows, n_muscles)
     feedforward : ndarray, shape (n_rows, n_muscles), or None
         Excitation from static optimisation, smoothed [1].
-    moment_map : ndarray of float32, shape (n_rows, n_muscles, n_joints), or None
+    moment_matrix : ndarray of float32, shape (n_rows, n_joints, n_muscles), or None
+        Moments for each unit of excitation, in units of action.
     """
 
     body: Body
@@ -57,7 +58,7 @@ class ReferenceTable:
     muscle_length: FloatArray
     muscle_velocity: FloatArray
     feedforward: FloatArray | None
-    moment_map: NDArray[np.float32] | None
+    moment_matrix: NDArray[np.float32] | None
 
     @classmethod
     def build(
@@ -89,11 +90,11 @@ class ReferenceTable:
                 )
         motions = tuple(m if m.rate == PHYSICS_RATE else m.resample(PHYSICS_RATE) for m in motions)
         length = np.array([m.n_frames for m in motions])
-        feedforward = maps = None
+        feedforward = matrices = None
         if actuation in ("tracking", "moment"):
             feedforward = np.concatenate([_feedforward(m, smoothing) for m in motions])
         if actuation == "moment":
-            maps = np.concatenate([_moment_maps(m) for m in motions])
+            matrices = np.concatenate([_moment_matrices(m) for m in motions])
         frames = [m.frames for m in motions]
         return cls(
             body=body,
@@ -112,7 +113,7 @@ class ReferenceTable:
             muscle_length=np.concatenate([f.muscle_length for f in frames]),
             muscle_velocity=np.concatenate([f.muscle_velocity for f in frames]),
             feedforward=feedforward,
-            moment_map=maps,
+            moment_matrix=matrices,
         )
 
     def rows(
@@ -142,9 +143,9 @@ def _feedforward(motion: ReferenceMotion, smoothing: float) -> FloatArray:
     return np.clip(gaussian_filter1d(activation, smoothing, axis=0, mode=mode), 0.0, 1.0)
 
 
-def _moment_maps(motion: ReferenceMotion) -> NDArray[np.float32]:
+def _moment_matrices(motion: ReferenceMotion) -> NDArray[np.float32]:
     muscles = MuscleParameters.from_model(motion.body.model)
     frames = motion.frames
     gain = muscles.gain(frames.muscle_length, frames.muscle_velocity)
     arms = moment_arms(motion)[:, :, 6:]
-    return moment_map(arms, gain, moment_scale(motion.body)).astype(np.float32)
+    return moment_matrix(arms, gain, moment_scale(motion.body)).astype(np.float32)

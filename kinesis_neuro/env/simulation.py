@@ -44,6 +44,8 @@ class Simulation:
     ----------
     state : ndarray, shape (n_envs, 1 + nq + nv + na)
         Time, positions, velocities, activations.
+    previous : ndarray, shape (n_envs, 1 + nq + nv + na)
+        The state before the last step.
     sensors : ndarray, shape (n_envs, n_sensors)
         Of the state *before* the last step, as MuJoCo evaluates them.
     """
@@ -57,6 +59,7 @@ class Simulation:
         self._data = [mujoco.MjData(model) for _ in range(self.n_threads)]
         self._pool = rollout.Rollout(nthread=self.n_threads if self.n_threads > 1 else 0)
         self.state = np.zeros((n_envs, 1 + model.nq + model.nv + model.na))
+        self.previous = self.state.copy()
         self.sensors = np.zeros((n_envs, model.nsensordata))
         self._next = np.zeros((n_envs, 1, self.state.shape[1]))
         self._sensed = np.zeros((n_envs, 1, model.nsensordata))
@@ -155,6 +158,7 @@ class Simulation:
         np.subtract(speed, self.qvel, out=self._acceleration)
         self._acceleration /= model.opt.timestep
         self.sensors[:] = self._sensed[:, 0]
+        self.previous[:] = self.state
         if sound.all():
             self.state[:] = new
         else:

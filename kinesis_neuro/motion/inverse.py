@@ -16,7 +16,7 @@ import xarray as xr
 from numpy.typing import NDArray
 from scipy.ndimage import gaussian_filter1d
 
-from kinesis_neuro.body.kinematics import contact_points, rotate
+from kinesis_neuro.body.kinematics import contact_points, dense_moment_arms, muscle_moment_arms, rotate
 from kinesis_neuro.body.models import Body
 from kinesis_neuro.body.muscle import MuscleParameters
 from kinesis_neuro.errors import InvalidInputError
@@ -177,7 +177,7 @@ def moment_arms(motion: ReferenceMotion) -> FloatArray:
         Change of muscle length for each unit of a coordinate [m, m/rad]; the first six are the
         free root's. Dependent coordinates count through the one that they follow.
     """
-    return _inverse_dynamics(motion, StaticOptimizationConfig()).moment_arms
+    return muscle_moment_arms(motion.body, motion.qpos) @ motion.body.coupling.tangent(motion.qpos)
 
 
 @dataclass(frozen=True, eq=False)
@@ -220,13 +220,7 @@ def _inverse_dynamics(motion: ReferenceMotion, config: StaticOptimizationConfig)
         data.qpos, data.qvel, data.qacc = motion.qpos[k], qvel[k], qacc[k]
         mujoco.mj_inverse(model, data)
         forces[k] = data.qfrc_inverse
-        mujoco.mju_sparse2dense(
-            arms[k],
-            data.actuator_moment.reshape(-1),
-            data.moment_rownnz,
-            data.moment_rowadr,
-            data.moment_colind.reshape(-1),
-        )
+        dense_moment_arms(data, arms[k])
         for c, foot in enumerate(feet):
             mujoco.mj_jacBody(model, data, jacobian[k, c, :3], jacobian[k, c, 3:], foot)
     tangent = body.coupling.tangent(motion.qpos)

@@ -1,0 +1,99 @@
+"""A trained policy in its task: the environment that it belongs to, without learning."""
+
+from __future__ import annotations
+
+import dataclasses
+import warnings
+from collections.abc import Sequence
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+
+from kinesis_neuro.body.models import load_body
+from kinesis_neuro.env.config import ImitationConfig
+from kinesis_neuro.env.imitation import ImitationEnv
+from kinesis_neuro.errors import IncompatibleError, InvalidInputError
+from kinesis_neuro.learn.checkpoint import check_body, load_policy
+from kinesis_neuro.learn.config import from_dict
+from kinesis_neuro.learn.policy import Policy
+from kinesis_neuro.motion.library import load_motion
+from kinesis_neuro.motion.reference import ReferenceMotion
+
+MotionLike = str | Path | ReferenceMotion
+
+
+def as_policy(policy: Policy | str | Path) -> Policy:
+    """The policy itself, or the one of that name or folder."""
+    return policy if isinstance(policy, Policy) else load_policy(policy)
+
+
+def as_motions(
+    motions: MotionLike | Sequence[MotionLike] | None, policy: Policy
+) -> list[ReferenceMotion]:
+    """Motions on the policy's body; those that it was trained on if none are given."""
+    body = load_body(policy.about.body)
+    if motions is None:
+        motions = [next(iter(policy.about.motions), "walk")]
+    if isinstance(motions, str | Path | ReferenceMotion):
+        motions = [motions]
+    loaded = [m if isinstance(m, ReferenceMotion) else load_motion(m, body) for m in motions]
+    if not loaded:
+        raise InvalidInputError("At least one motion is needed, got none.")
+    return loaded
+
+
+def policy_env(
+    policy: Policy,
+    motions: Sequence[ReferenceMotion],
+    *,
+    n_envs: int,
+    n_threads: int | None = None,
+    seed: int = 0,
+    **overrides: Any,
+) -> ImitationEnv:
+    """The environment of a policy's task.
+
+    Parameters
+    ----------
+    policy : Policy
+    motions : sequence of ReferenceMotion
+    n_envs, n_threads, seed
+        See :class:`ImitationEnv`.
+    **overrides
+        Entries of the task's configuration to change (durations, termination).
+
+    Raises
+    ------
+    IncompatibleError
+        If the motions are on a body of another layout, or the observation differs.
+    """
+    task: ImitationConfig = from_dict(ImitationConfig, dict(policy.about.task))
+    task = dataclasses.replace(task, **overrides)
+    body = motions[0].body
+    different = check_body(policy.about, dict(body.fingerprint), body.name)
+    if different:
+        warnings.warn(
+            f"Policy {policy.about.name!r} was trained on a body that differs from "
+            f"{body.name!r} in: {', '.join(different)}.",
+            stacklevel=3,
+        )
+    env = ImitationEnv(
+        motions, task, n_envs=n_envs, n_threads=n_threads, seed=seed, auto_reset=False
+    )
+    blocks = {name: values.shape[1] for name, values in env.observation_blocks().items()}
+    if blocks != dict(policy.about.observations):
+        raise IncompatibleError(
+            f"Policy {policy.about.name!r} observes {dict(policy.about.observations)}, but its "
+            f"task gives {blocks}. It was made with another version of the library."
+        )
+    return env
+
+
+def stratified_frames(
+    length: int, n: int, rng: np.random.Generator
+) -> NDArray[np.intp]:
+    """Random frames that cover 0..length evenly: one at random in each of n equal parts."""
+    edges = (np.arange(n) + rng.random(n)) / n
+    return rng.permutation((edges * length).astype(np.intp))

@@ -1,0 +1,1 @@
+"""Results to matplotlib figures: pure functions that compute no statistic."""

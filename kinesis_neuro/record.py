@@ -1,0 +1,209 @@
+"""record: a policy in its body, as a dataset of everything that its muscles and joints did."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import xarray as xr
+from numpy.typing import NDArray
+
+from kinesis_neuro.body.models import PHYSICS_RATE
+from kinesis_neuro.env.imitation import ImitationEnv
+from kinesis_neuro.errors import InvalidInputError
+from kinesis_neuro.learn.checkpoint import describe
+from kinesis_neuro.learn.play import MotionLike, as_motions, as_policy, policy_env
+from kinesis_neuro.learn.policy import Policy, untrained_policy
+from kinesis_neuro.provenance import hash_arrays, provenance
+from kinesis_neuro.recording import assemble_recording
+
+RATES = ("physics", "control")
+
+
+def policy_hash(policy: Policy) -> str:
+    """Hash over weights and description."""
+    weights = {k: v.numpy() for k, v in policy.state_dict().items()}
+    return hash_arrays(weights | {"description": describe(policy)})
+
+
+def record(
+    policy: Policy | str | Path = "walk",
+    motion: MotionLike | None = None,
+    duration: float = 10.0,
+    seed: int = 0,
+    rate: str = "physics",
+    *,
+    start: float | None = None,
+    on_fall: str = "stop",
+    n_threads: int | None = None,
+    prepare: Any = None,
+) -> xr.Dataset:
+    """Record a deterministic policy.
+
+    Parameters
+    ----------
+    policy : Policy, str or Path
+        A policy, the name of a shipped one, a folder, or ``"untrained"``: the first weights of a
+        policy that drives muscles alone.
+    motion : motion, str or Path, optional
+        What it follows; the first motion that it was trained on if not given.
+    duration : float
+        [s]
+    seed : int
+        Draws the starting frame, where ``start`` is not given, and an untrained policy's weights.
+    rate : {"physics", "control"}
+        Samples at every physics step (150 Hz), or at every control step.
+    start : float, optional
+        Time of the motion at which to start [s].
+    on_fall : {"stop", "restart"}
+        What happens when a tracked body is farther from the reference than the task allows: the
+        recording ends there; or a new episode starts at another phase, until the duration is
+        full (for policies that cannot walk; bin by ``reference_phase`` then).
+    n_threads : int, optional
+        Physics threads; they do not change the result.
+    prepare : callable, optional
+        Called with the environment before the first step.
+
+    Returns
+    -------
+    xarray.Dataset
+        See ``schema.RECORDING``, and ``reference_phase`` (time) and ``episode_index`` (time).
+        ``attrs["n_falls"]`` counts falls.
+
+    Raises
+    ------
+    InvalidInputError
+        If an argument is out of its range, or the motion is too short.
+    """
+    if rate not in RATES:
+        raise InvalidInputError(
+            f"Invalid value for 'rate'. Allowed values are {', '.join(RATES)}, but got {rate!r}."
+        )
+    if on_fall not in ("stop", "restart"):
+        raise InvalidInputError(
+            f"Invalid value for 'on_fall'. Allowed values are stop, restart, but got {on_fall!r}."
+        )
+    if not np.isfinite(duration) or duration <= 0:
+        raise InvalidInputError(f"duration must be a positive number of seconds, got {duration}.")
+    played = untrained_policy(seed) if policy == "untrained" else as_policy(policy)
+    reference = as_motions(motion, played)[0]
+    env = policy_env(
+        played, [reference], n_envs=1, n_threads=n_threads, seed=seed, duration=max(duration, 1.0)
+    )
+    n_steps = round(duration * env.config.control_rate)
+    frame = _first_frame(env, start, n_steps)
+    trace = _Trace(env)
+    observation = env.reset(np.zeros(1, dtype=np.intp), np.zeros(1, dtype=np.intp), frame)
+    if prepare is not None:
+        prepare(env)
+    n_falls = 0
+    for _ in range(n_steps):
+        action = played.act(observation)
+        result = env.step(action)
+        trace.control_step(env, action, result.reward, n_falls)
+        observation = result.observation
+        if result.terminated[0]:
+            n_falls += 1
+            if on_fall == "stop":
+                break
+            observation = env.reset(
+                np.zeros(1, dtype=np.intp), np.zeros(1, dtype=np.intp), _random_frame(env)
+            )
+    env.close()
+    attributes: dict[str, str | int | float] = provenance(
+        body=reference.body.name,
+        body_hash=reference.body.hash,
+        motion=reference.name,
+        motion_hash=reference.hash,
+        policy=played.about.name,
+        policy_hash=policy_hash(played),
+        actuation=env.config.actuation,
+        seed=seed,
+        sampling_rate=PHYSICS_RATE,
+        physics_rate=PHYSICS_RATE,
+        control_rate=env.config.control_rate,
+        configuration={"task": dict(played.about.task), "duration": duration},
+    )
+    dataset = assemble_recording(
+        reference.body, trace.arrays(), env.action_channels, attributes | {"n_falls": n_falls}
+    )
+    if rate == "control":
+        dataset = dataset.isel(time=slice(None, None, env.config.decimation))
+        dataset.attrs["sampling_rate"] = float(env.config.control_rate)
+    return dataset
+
+
+def _first_frame(env: ImitationEnv, start: float | None, n_steps: int) -> NDArray[np.intp]:
+    """Physics frame of the motion at which the recording starts."""
+    length = int(env.table.length[0])
+    needed = 0 if env.table.periodic[0] else (n_steps + 1) * env.config.decimation
+    room = length - needed
+    if room < 1:
+        raise InvalidInputError(
+            f"Motion {env.table.motions[0].name!r} lasts {length / PHYSICS_RATE:.2f} s, too short "
+            f"for a recording of {n_steps / env.config.control_rate:.2f} s."
+        )
+    if start is None:
+        return env.rng.integers(0, room, size=1)
+    frame = round(start * PHYSICS_RATE)
+    if not 0 <= frame < room:
+        raise InvalidInputError(
+            f"start must lie between 0 and {(room - 1) / PHYSICS_RATE:.3f} s, got {start}."
+        )
+    return np.array([frame])
+
+
+def _random_frame(env: ImitationEnv) -> NDArray[np.intp]:
+    length = int(env.table.length[0])
+    room = length if env.table.periodic[0] else max(1, length - 2 * env.config.decimation)
+    return env.rng.integers(0, room, size=1)
+
+
+class _Trace:
+    """Collects what belongs to each state: what drove it, what was sensed in it."""
+
+    def __init__(self, env: ImitationEnv) -> None:
+        self._rows: list[tuple[np.ndarray, ...]] = []
+        self._held: list[tuple[int, np.ndarray, float, int]] = []
+        env.on_physics_step = self._physics_step
+
+    def _physics_step(self, env: ImitationEnv) -> None:
+        # The step has just left the previous state; its sensors are those now in the buffer.
+        row, shift = env.table.rows(env.motion, env.frame - 1)
+        reference = env.table.position[row] + shift[:, None]
+        length = env.table.length[env.motion]
+        phase = ((env.frame - 1) % length) / length
+        simulation = env.simulation
+        self._rows.append(
+            (
+                simulation.previous[0].copy(),
+                simulation.sensors[0].copy(),
+                env.excitation[0].copy(),
+                reference[0],
+                phase.copy(),
+            )
+        )
+
+    def control_step(
+        self, env: ImitationEnv, action: np.ndarray, reward: np.ndarray, episode: int
+    ) -> None:
+        """Values of the control rate, held over the physics steps that they drove."""
+        self._held.append((env.config.decimation, action[0], float(reward[0]), episode))
+
+    def arrays(self) -> dict[str, np.ndarray]:
+        """All samples, time first."""
+        state, sensors, excitation, reference, phase = (
+            np.stack(column) for column in zip(*self._rows, strict=True)
+        )
+        repeats = [n for n, *_ in self._held]
+        return {
+            "state": state,
+            "sensors": sensors,
+            "excitation": excitation,
+            "reference": reference,
+            "reference_phase": phase[:, 0],
+            "action": np.repeat(np.stack([a for _, a, _, _ in self._held]), repeats, axis=0),
+            "reward": np.repeat([r for _, _, r, _ in self._held], repeats),
+            "episode_index": np.repeat([e for *_, e in self._held], repeats),
+        }
