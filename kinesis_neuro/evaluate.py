@@ -295,3 +295,28 @@ def evaluate(
             "versions": encode_attr(library_versions()),
         },
     )
+
+
+def summary_table(summary: dict[str, dict[str, Any]]) -> str:
+    """The summary of an evaluation as text: one line a metric, one column a protocol.
+
+    Examples
+    --------
+    >>> one = {"mean": 0.02, "interval": [0.018, 0.022]}
+    >>> print(summary_table({"strict": {"mpjpe": one}}))
+    metric              strict
+    mpjpe [mm]          20.0 (18.0 to 22.0)
+    """
+    scale = {"success": 100.0, "frame_coverage": 100.0, "mpjpe": 1e3, "mpjpe_all": 1e3}
+    units = {"success": "%", "frame_coverage": "%", "mpjpe": "mm", "mpjpe_all": "mm"}
+    lines = ["metric".ljust(20) + "".join(name.ljust(28) for name in summary).rstrip()]
+    for metric in next(iter(summary.values())):
+        factor = scale.get(metric, 1.0)
+        cells = []
+        for values in summary.values():
+            entry = values[metric]
+            low, high = (factor * v for v in entry["interval"])
+            cells.append(f"{factor * entry['mean']:.1f} ({low:.1f} to {high:.1f})".ljust(28))
+        label = f"{metric} [{units.get(metric, 's')}]"
+        lines.append((label.ljust(20) + "".join(cells)).rstrip())
+    return "\n".join(lines)

@@ -183,7 +183,9 @@ class ImitationEnv:
 
     # -- stepping -----------------------------------------------------------------------------
 
-    def excite(self, action: FloatArray, moment_part: FloatArray | None) -> FloatArray:
+    def excite(
+        self, action: FloatArray, moment_part: FloatArray | None, clip: bool = True
+    ) -> FloatArray:
         """Excitations of this physics step, shape (n_envs, n_muscles)."""
         config, simulation = self.config, self.simulation
         kind = config.actuation
@@ -207,7 +209,34 @@ class ImitationEnv:
         assert table.feedforward is not None
         drive += table.feedforward[rows]
         drive += config.action_scale * action if moment_part is None else moment_part
-        return np.clip(drive, 0.0, 1.0)
+        return np.clip(drive, 0.0, 1.0) if clip else drive
+
+    def _moment_part(self, action: FloatArray) -> FloatArray | None:
+        """Change of excitations that the action asks for, held over the control step."""
+        table = self.table
+        if table.moment_matrix is None or table.feedforward is None:
+            return None
+        rows, _ = table.rows(self.motion, self.frame + self.config.lead)
+        return act.moment_control(action, table.moment_matrix[rows], table.feedforward[rows])
+
+    def held_excitation(self, action: NDArray[np.floating]) -> FloatArray:
+        """Mean excitation that an action would give over a control step from the present state.
+
+        The feed-forward runs on through the step, the muscles' distance from the reference is
+        taken to stay as it is now: what a policy of excitations can learn from this one.
+        """
+        clipped = self._unmirrored(np.clip(np.asarray(action, dtype=np.float64), -1.0, 1.0))
+        moment_part = self._moment_part(clipped)
+        drive = self.excite(clipped, moment_part, clip=False)
+        table, lead = self.table, self.config.lead
+        if table.feedforward is None:
+            return np.clip(drive, 0.0, 1.0)
+        now, _ = table.rows(self.motion, self.frame + lead)
+        total = np.zeros_like(drive)
+        for k in range(self.config.decimation):
+            rows, _ = table.rows(self.motion, self.frame + lead + k)
+            total += np.clip(drive + table.feedforward[rows] - table.feedforward[now], 0.0, 1.0)
+        return total / self.config.decimation
 
     def step(self, action: NDArray[np.floating]) -> StepResult:
         """Advance all environments by one control step.
@@ -219,12 +248,7 @@ class ImitationEnv:
         """
         config, simulation, table = self.config, self.simulation, self.table
         action = self._unmirrored(np.clip(np.asarray(action, dtype=np.float64), -1.0, 1.0))
-        moment_part = None
-        if table.moment_matrix is not None and table.feedforward is not None:
-            rows, _ = table.rows(self.motion, self.frame + config.lead)
-            moment_part = act.moment_control(
-                action, table.moment_matrix[rows], table.feedforward[rows]
-            )
+        moment_part = self._moment_part(action)
         diverged = np.zeros(self.n_envs, dtype=bool)
         self.mean_excitation[:] = 0.0
         for _ in range(config.decimation):

@@ -22,12 +22,15 @@ class NetworkConfig:
         Whether the mean action passes tanh; a policy of excitations needs it.
     initial_log_std : float
         Of the exploration noise, in units of action.
+    initial_mean : float
+        Mean action of a new policy: -0.9 is an excitation of 0.05.
     """
 
     actor: tuple[int, ...] = (512, 256, 256)
     critic: tuple[int, ...] = (512, 256, 256)
     squash: bool = False
-    initial_log_std: float = -1.2
+    initial_log_std: float = -1.5
+    initial_mean: float = 0.0
 
 
 @dataclass(frozen=True)
@@ -56,15 +59,15 @@ class PPOConfig:
         Iterations in which only the critic learns (for an actor that starts from a clone).
     """
 
-    horizon: int = 64
+    horizon: int = 24
     epochs: int = 4
-    minibatch: int = 2048
+    minibatch: int = 1024
     gamma: float = 0.97
     lam: float = 0.95
     clip: float = 0.2
     learning_rate: float = 5e-4
     learning_rate_range: tuple[float, float] = (1e-4, 1e-3)
-    target_kl: tuple[float, float] = (0.02, 0.04)
+    target_kl: tuple[float, float] = (0.03, 0.06)
     critic_learning_rate: float = 1e-3
     max_gradient_norm: float = 1.0
     entropy_weight: float = 0.0
@@ -112,7 +115,7 @@ class TrainConfig:
     total_steps: int = 4_000_000
     seed: int = 0
     n_threads: int = 0
-    checkpoint_every: int = 20
+    checkpoint_every: int = 50
     initial_policy: str = ""
     minutes: float = 0.0
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import dataclasses
 from collections.abc import Mapping
 from dataclasses import dataclass, field
 from typing import Any
@@ -95,6 +96,8 @@ class Policy(nn.Module):
         self.n_observations, self.n_actions = n_observations, n_actions
         self.normalizer = Normalizer(n_observations)
         self.actor = mlp(n_observations, config.actor, n_actions, 0.01, generator)
+        start = np.arctanh(config.initial_mean) if config.squash else config.initial_mean
+        nn.init.constant_(self.actor[-1].bias, float(start))
         self.log_std = nn.Parameter(torch.full((n_actions,), config.initial_log_std))
 
     def mean(self, normalized: Tensor) -> Tensor:
@@ -171,3 +174,34 @@ class PolicyInfo:
     actions: tuple[str, ...]
     motions: Mapping[str, str] = field(default_factory=dict)
     training: Mapping[str, Any] = field(default_factory=dict)
+
+
+def untrained_policy(seed: int = 0, body: str = "legs") -> Policy:
+    """Policy with its first weights, that drives muscles alone: the floor of any comparison.
+
+    Parameters
+    ----------
+    seed : int
+        Draws the weights.
+    body : str
+    """
+    from kinesis_neuro.env.config import ImitationConfig
+    from kinesis_neuro.env.imitation import ImitationEnv
+    from kinesis_neuro.motion.library import load_motion
+
+    task = ImitationConfig(actuation="excitation")
+    env = ImitationEnv([load_motion("walk", body)], task, n_envs=1)
+    blocks = {name: values.shape[1] for name, values in env.observation_blocks().items()}
+    env.close()
+    about = PolicyInfo(
+        name="untrained",
+        body=body,
+        body_fingerprint=dict(env.body.fingerprint),
+        task=dataclasses.asdict(task),
+        observations=blocks,
+        actions=env.action_channels,
+        motions={m.name: m.hash for m in env.table.motions},
+    )
+    generator = torch.Generator().manual_seed(seed)
+    network = NetworkConfig(squash=True)
+    return Policy(sum(blocks.values()), len(about.actions), network, about, generator).eval()

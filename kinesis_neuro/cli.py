@@ -1,0 +1,125 @@
+"""The command line: ``kinesis-neuro demo | train | evaluate | record``. Thin: no logic."""
+
+from __future__ import annotations
+
+import json
+import sys
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Annotated
+
+import tyro
+
+from kinesis_neuro.errors import KinesisError
+from kinesis_neuro.learn.config import TrainConfig
+
+
+@dataclass(frozen=True)
+class Demo:
+    """Walk 10 s with the shipped policy; write recording, figure and video."""
+
+    out: Path = Path("demo")
+    """Folder to write to."""
+    policy: str = "walk"
+    """Name of a shipped policy, or a policy's folder."""
+    duration: float = 10.0
+    """Length of the walk [s]."""
+    video: bool = True
+    """Whether to render a video beside the filmstrip."""
+
+
+@dataclass(frozen=True)
+class Train:
+    """Train a policy, or go on with an interrupted run in runs/NAME."""
+
+    config: Annotated[TrainConfig, tyro.conf.arg(name="")] = field(default_factory=TrainConfig)
+
+
+@dataclass(frozen=True)
+class Evaluate:
+    """Measure how well a policy follows motions, under both protocols."""
+
+    policy: tyro.conf.Positional[str]
+    """Name of a shipped policy, or a policy's folder."""
+    motions: tyro.conf.Positional[tuple[str, ...]] = ()
+    """Names or files; the first that the policy was trained on if none are given."""
+    n_starts: int = 100
+    """Episodes a motion."""
+    duration: float = 10.0
+    """Of an episode [s]."""
+    seed: int = 0
+
+
+@dataclass(frozen=True)
+class Record:
+    """Record a policy to a NetCDF file."""
+
+    policy: tyro.conf.Positional[str]
+    """Name of a shipped policy, a policy's folder, or 'untrained'."""
+    out: tyro.conf.Positional[Path]
+    """File to write (.nc)."""
+    motion: str = ""
+    """Name or file; the first that the policy was trained on if not given."""
+    duration: float = 10.0
+    """[s]"""
+    seed: int = 0
+    on_fall: str = "stop"
+    """'stop' or 'restart'."""
+
+
+Command = Demo | Train | Evaluate | Record
+
+
+def run(command: Command) -> None:
+    """Carry a command out."""
+    if isinstance(command, Demo):
+        from kinesis_neuro.demo import demo
+
+        demo(command.out, policy=command.policy, duration=command.duration, video=command.video)
+    elif isinstance(command, Train):
+        from kinesis_neuro.learn.trainer import train
+
+        train(command.config)
+        print(f"Policy and log are in {Path('runs') / command.config.name}")
+    elif isinstance(command, Evaluate):
+        from kinesis_neuro.evaluate import evaluate, summary_table
+
+        result = evaluate(
+            command.policy,
+            list(command.motions) or None,
+            n_starts=command.n_starts,
+            duration=command.duration,
+            seed=command.seed,
+        )
+        print(summary_table(json.loads(result.attrs["summary"])))
+    else:
+        from kinesis_neuro.netcdf import write_netcdf
+        from kinesis_neuro.record import record
+
+        recording = record(
+            command.policy,
+            command.motion or None,
+            command.duration,
+            command.seed,
+            on_fall=command.on_fall,
+        )
+        write_netcdf(recording, command.out)
+        print(f"Wrote {recording.sizes['time']} samples to {command.out}")
+
+
+def main(arguments: list[str] | None = None) -> None:
+    """Entry point; errors of the library are printed as one line, without a traceback."""
+    command = tyro.extras.subcommand_cli_from_dict(
+        {"demo": Demo, "train": Train, "evaluate": Evaluate, "record": Record},
+        prog="kinesis-neuro",
+        description="Muscle-driven bodies that learn to move like people.",
+        args=arguments,
+    )
+    try:
+        run(command)
+    except KinesisError as error:
+        sys.exit(f"kinesis-neuro: {error}")
+
+
+if __name__ == "__main__":
+    main()

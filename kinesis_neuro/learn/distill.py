@@ -1,0 +1,204 @@
+"""Cloning on-policy (DAgger, Ross et al. 2011): a student that drives muscles alone.
+
+The student acts; the teacher says at every state what it would have excited; the student learns
+that. The student sees body state and reference, and has no feed-forward and no feedback law.
+"""
+
+from __future__ import annotations
+
+import dataclasses
+import json
+import time
+from dataclasses import dataclass
+from pathlib import Path
+
+import numpy as np
+import torch
+from rich.progress import BarColumn, Progress, TextColumn, TimeRemainingColumn
+
+from kinesis_neuro.env.config import ImitationConfig
+from kinesis_neuro.env.imitation import ImitationEnv
+from kinesis_neuro.env.reference_table import ReferenceTable
+from kinesis_neuro.env.simulation import default_threads
+from kinesis_neuro.errors import InvalidInputError
+from kinesis_neuro.learn.checkpoint import load_policy, save_policy
+from kinesis_neuro.learn.config import NetworkConfig, from_dict, to_dict
+from kinesis_neuro.learn.policy import Policy, PolicyInfo
+from kinesis_neuro.motion.library import load_motion
+from kinesis_neuro.provenance import library_versions
+
+
+@dataclass(frozen=True)
+class DistillConfig:
+    """A cloning run.
+
+    Attributes
+    ----------
+    name : str
+        The run's folder is ``runs/<name>``.
+    teacher : str
+        Name or folder of the teacher.
+    motions : tuple of str
+        As for training.
+    motion_weights : tuple of float
+        By duration if empty.
+    network : NetworkConfig
+    n_envs : int
+    minutes : float
+        How long [min].
+    steps_per_round : int
+        Control steps of all environments between bouts of learning.
+    updates_per_round, minibatch : int
+    memory : int
+        Samples kept; the oldest are forgotten.
+    learning_rate : tuple of float
+        At the start and at the end; it falls along a cosine.
+    teacher_rounds : int
+        Rounds over which the teacher's share of the driving falls from one to zero.
+    seed : int
+    n_threads : int
+    """
+
+    name: str = "walk-excitation-clone"
+    teacher: str = "walk"
+    motions: tuple[str, ...] = ("walk",)
+    motion_weights: tuple[float, ...] = ()
+    network: NetworkConfig = NetworkConfig(
+        actor=(512, 512, 256), squash=True, initial_mean=-0.9, initial_log_std=-2.3
+    )
+    n_envs: int = 128
+    minutes: float = 6.0
+    steps_per_round: int = 8
+    updates_per_round: int = 6
+    memory: int = 300_000
+    learning_rate: tuple[float, float] = (1e-3, 5e-5)
+    minibatch: int = 1024
+    teacher_rounds: int = 40
+    seed: int = 0
+    n_threads: int = 0
+
+
+class Memory:
+    """Ring of the last observations and labels."""
+
+    def __init__(self, size: int, n_observations: int, n_actions: int) -> None:
+        self.observation = torch.zeros(size, n_observations)
+        self.label = torch.zeros(size, n_actions)
+        self.size, self.filled, self.at = size, 0, 0
+
+    def add(self, observation: np.ndarray, label: np.ndarray) -> None:
+        """Take a batch in."""
+        where = (self.at + np.arange(len(observation))) % self.size
+        self.observation[where] = torch.from_numpy(observation)
+        self.label[where] = torch.from_numpy(label.astype(np.float32))
+        self.at = int((self.at + len(observation)) % self.size)
+        self.filled = min(self.size, self.filled + len(observation))
+
+
+def distill(config: DistillConfig, *, folder: str | Path | None = None, progress: bool = True) -> Policy:
+    """Clone a teacher into a policy of excitations.
+
+    Parameters
+    ----------
+    config : DistillConfig
+    folder : str or Path, optional
+        ``runs/<name>`` by default; the student is in its ``checkpoint``.
+    progress : bool
+
+    Returns
+    -------
+    Policy
+    """
+    folder = Path(folder or Path("runs") / config.name)
+    folder.mkdir(parents=True, exist_ok=True)
+    n_threads = config.n_threads or default_threads()
+    torch.set_num_threads(n_threads)
+    teacher = load_policy(config.teacher)
+    task = from_dict(ImitationConfig, dict(teacher.about.task))
+    if task.actuation == "excitation":
+        raise InvalidInputError(
+            f"Teacher {config.teacher!r} drives muscles alone already; there is nothing to clone."
+        )
+    motions = [load_motion(name, teacher.about.body) for name in config.motions]
+    student_task = dataclasses.replace(task, actuation="excitation")
+    shared = {"n_envs": config.n_envs, "n_threads": n_threads, "seed": config.seed}
+    # The student's episodes start with the activations that the teacher's would.
+    table = ReferenceTable.build(motions, actuation=task.actuation)
+    env = ImitationEnv(motions, student_task, table=table, **shared)
+    judge = ImitationEnv(motions, task, table=table, n_envs=config.n_envs, n_threads=1)
+    if config.motion_weights:
+        weights = np.array(config.motion_weights, dtype=float)
+        env.motion_weight = weights / weights.sum()
+    # The judge looks at the student's own states.
+    judge.simulation.close()
+    judge.simulation, judge.motion, judge.frame = env.simulation, env.motion, env.frame
+
+    about = PolicyInfo(
+        name=config.name,
+        body=teacher.about.body,
+        body_fingerprint=dict(env.body.fingerprint),
+        task=to_dict(student_task),
+        observations=dict(teacher.about.observations),
+        actions=env.action_channels,
+        motions={m.name: m.hash for m in table.motions},
+        training={"config": to_dict(config), "versions": library_versions()},
+    )
+    generator = torch.Generator().manual_seed(config.seed)
+    student = Policy(env.n_observations, len(env.action_channels), config.network, about, generator)
+    student.normalizer.load_state_dict(teacher.normalizer.state_dict())
+    optimizer = torch.optim.Adam(student.actor.parameters(), lr=config.learning_rate[0])
+    memory = Memory(config.memory, env.n_observations, len(env.action_channels))
+    order, _ = env._mirror.action
+
+    observation = env.reset()
+    start, rounds, survival, loss = time.perf_counter(), 0, [], torch.zeros(())
+    columns = (TextColumn("{task.description}"), BarColumn(), TimeRemainingColumn())
+    with Progress(*columns, disable=not progress) as bar, (folder / "log.jsonl").open("w") as log:
+        task_id = bar.add_task("cloning", total=60 * config.minutes)
+        while (spent := time.perf_counter() - start) < 60 * config.minutes:
+            share = max(0.0, 1.0 - rounds / config.teacher_rounds)
+            for _ in range(config.steps_per_round):
+                label = judge.held_excitation(teacher.act(observation))
+                mirrored = env.mirrored()
+                label[mirrored] = label[mirrored][:, order]
+                memory.add(observation, label)
+                with torch.no_grad():
+                    seen = student.normalizer(torch.from_numpy(observation))
+                    action = student.mean(seen).numpy()
+                by_teacher = env.rng.random(config.n_envs) < share
+                action = np.where(by_teacher[:, None], 2.0 * label - 1.0, action)
+                result = env.step(action)
+                survival.extend(result.episode_time[result.terminated | result.truncated])
+                observation = result.observation
+            progressed = spent / (60 * config.minutes)
+            high, low = config.learning_rate
+            rate = low + 0.5 * (high - low) * (1 + np.cos(np.pi * progressed))
+            for group in optimizer.param_groups:
+                group["lr"] = rate
+            for _ in range(config.updates_per_round):
+                part = torch.randint(memory.filled, (config.minibatch,), generator=generator)
+                excitation = 0.5 * (student.mean(student.normalizer(memory.observation[part])) + 1)
+                loss = (excitation - memory.label[part]).square().mean()
+                optimizer.zero_grad()
+                loss.backward()
+                optimizer.step()
+            rounds += 1
+            if rounds % 20 == 0:
+                row = {
+                    "round": rounds,
+                    "minutes": spent / 60,
+                    "error": float(loss.detach().sqrt()),
+                    "survival": float(np.mean(survival)) if survival else config.minutes * 60,
+                    "teacher_share": share,
+                }
+                log.write(json.dumps(row) + "\n")
+                log.flush()
+                survival = []
+                bar.update(task_id, completed=spent, description=_caption(row))
+    env.close()
+    save_policy(student, folder / "checkpoint")
+    return student.eval()
+
+
+def _caption(row: dict[str, float]) -> str:
+    return f"survival {row['survival']:.2f} s  excitation error {row['error']:.4f}"

@@ -1,0 +1,51 @@
+"""What stands in a corner of each frame of a video: a scale for the colours, and the time."""
+
+from __future__ import annotations
+
+import numpy as np
+from numpy.typing import NDArray
+from PIL import Image, ImageDraw, ImageFont
+
+from kinesis_neuro.render.poses import ACTIVATION_COLORS
+
+_INK = (60, 64, 70)
+_MARGIN = 0.03  # of the frame's height, as all that follows
+_BAR = (0.025, 0.22)
+_TEXT = 0.037
+
+
+class Overlay:
+    """Scale of activation, and a clock, for frames of one size.
+
+    Parameters
+    ----------
+    size : tuple of int
+        Width and height of the frames [pixels].
+    full_scale : float
+        Activation that is wholly red.
+    """
+
+    def __init__(self, size: tuple[int, int], full_scale: float) -> None:
+        self._size = size
+        self._font = ImageFont.load_default(size=max(8.0, _TEXT * size[1]))
+        width, height = (round(part * size[1]) for part in _BAR)
+        levels = np.linspace(1.0, 0.0, max(height, 2))[:, None].repeat(max(width, 2), axis=1)
+        self._bar = Image.fromarray((255 * ACTIVATION_COLORS(levels)[..., :3]).astype(np.uint8))
+        above = "" if full_scale >= 1 else "\N{GREATER-THAN OR EQUAL TO} "
+        self._ends = f"{above}{full_scale:g}", "0"
+
+    def put_on(self, frame: NDArray[np.uint8], time: float) -> NDArray[np.uint8]:
+        """Draw the scale and a time [s] on a copy of a frame."""
+        image = Image.fromarray(frame)
+        pen = ImageDraw.Draw(image)
+        margin = _MARGIN * self._size[1]
+        right = self._size[0] - margin
+        left, top = round(right - self._bar.width), round(2.6 * margin)
+        pen.text((right, margin), "activation", _INK, self._font, anchor="rt")
+        image.paste(self._bar, (left, top))
+        beside = left - margin / 3
+        pen.text((beside, top), self._ends[0], _INK, self._font, anchor="rt")
+        bottom = top + self._bar.height
+        pen.text((beside, bottom), self._ends[1], _INK, self._font, anchor="rb")
+        pen.text((margin, margin), f"{time:.2f} s", _INK, self._font, anchor="lt")
+        return np.asarray(image)
