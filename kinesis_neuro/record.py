@@ -9,14 +9,15 @@ import numpy as np
 import xarray as xr
 from numpy.typing import NDArray
 
-from kinesis_neuro.body.models import PHYSICS_RATE
+from kinesis_neuro.body.kinematics import split_sensors
+from kinesis_neuro.body.models import PHYSICS_RATE, Body
+from kinesis_neuro.body.recording import Samples, assemble_recording, feet
 from kinesis_neuro.env.imitation import ImitationEnv
 from kinesis_neuro.errors import InvalidInputError
 from kinesis_neuro.learn.checkpoint import describe
 from kinesis_neuro.learn.play import MotionLike, as_motions, as_policy, policy_env
 from kinesis_neuro.learn.policy import Policy, untrained_policy
 from kinesis_neuro.provenance import hash_arrays, provenance
-from kinesis_neuro.recording import assemble_recording
 
 RATES = ("physics", "control")
 
@@ -111,7 +112,7 @@ def record(
                 np.zeros(1, dtype=np.intp), np.zeros(1, dtype=np.intp), _random_frame(env)
             )
     env.close()
-    attributes: dict[str, str | int | float] = provenance(
+    attributes = provenance(
         body=reference.body.name,
         body_hash=reference.body.hash,
         motion=reference.name,
@@ -126,8 +127,15 @@ def record(
         configuration={"task": dict(played.about.task), "duration": duration},
     )
     dataset = assemble_recording(
-        reference.body, trace.arrays(), env.action_channels, attributes | {"n_falls": n_falls}
+        reference.body,
+        trace.samples(reference.body),
+        attributes | {"n_falls": n_falls},
+        action=trace.action,
+        action_channels=env.action_channels,
+        reward=trace.reward,
     )
+    for name, (values, long_name) in trace.extra().items():
+        dataset[name] = ("time", values, {"units": "1", "long_name": long_name})
     if rate == "control":
         dataset = dataset.isel(time=slice(None, None, env.config.decimation))
         dataset.attrs["sampling_rate"] = float(env.config.control_rate)
@@ -191,19 +199,35 @@ class _Trace:
         """Values of the control rate, held over the physics steps that they drove."""
         self._held.append((env.config.decimation, action[0], float(reward[0]), episode))
 
-    def arrays(self) -> dict[str, np.ndarray]:
-        """All samples, time first."""
-        state, sensors, excitation, reference, phase = (
-            np.stack(column) for column in zip(*self._rows, strict=True)
-        )
-        repeats = [n for n, *_ in self._held]
+    def samples(self, body: Body) -> Samples:
+        """States with what was sensed in them, time first."""
+        columns = zip(*self._rows, strict=True)
+        state, sensors, excitation, reference, _ = (np.stack(column) for column in columns)
+        model = body.model
+        qpos, qvel, activation = np.split(state[:, 1:], [model.nq, model.nq + model.nv], axis=1)
+        force, center = feet(body, sensors)
+        frames = split_sensors(body, sensors)
+        return Samples(qpos, qvel, excitation, activation, frames, reference, force, center)
+
+    @property
+    def _repeats(self) -> list[int]:
+        return [n for n, *_ in self._held]
+
+    @property
+    def action(self) -> np.ndarray:
+        """Actions, held."""
+        return np.repeat(np.stack([a for _, a, _, _ in self._held]), self._repeats, axis=0)
+
+    @property
+    def reward(self) -> np.ndarray:
+        """Rewards, held."""
+        return np.repeat([r for _, _, r, _ in self._held], self._repeats)
+
+    def extra(self) -> dict[str, tuple[np.ndarray, str]]:
+        """Variables beyond the schema's table, with their descriptions."""
+        phase = np.array([row[4][0] for row in self._rows])
+        episode = np.repeat([e for *_, e in self._held], self._repeats).astype(np.int64)
         return {
-            "state": state,
-            "sensors": sensors,
-            "excitation": excitation,
-            "reference": reference,
-            "reference_phase": phase[:, 0],
-            "action": np.repeat(np.stack([a for _, a, _, _ in self._held]), repeats, axis=0),
-            "reward": np.repeat([r for _, _, r, _ in self._held], repeats),
-            "episode_index": np.repeat([e for *_, e in self._held], repeats),
+            "reference_phase": (phase, "phase of the reference motion, 0 to 1"),
+            "episode_index": (episode, "number of the episode, from 0"),
         }

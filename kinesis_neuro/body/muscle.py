@@ -142,7 +142,9 @@ class MuscleParameters:
             self.time_deactivation / scale,
         )
 
-    def excitation_for(self, activation: FloatArray, rate: float) -> FloatArray:
+    def excitation_for(
+        self, activation: FloatArray, rate: float, periodic: bool = False
+    ) -> FloatArray:
         """Excitation that would produce a course of activation: inverse activation dynamics.
 
         Parameters
@@ -151,13 +153,19 @@ class MuscleParameters:
             A smooth course of activation [1].
         rate : float
             Samples a second [Hz].
+        periodic : bool
+            Whether the last sample is followed by the first.
 
         Returns
         -------
         ndarray, shape (n_time, n_muscles)
             Excitation, clipped to [0, 1]; what is clipped cannot be produced by the dynamics.
         """
-        slope = np.gradient(activation, 1.0 / rate, axis=0)
+        if periodic:
+            ahead, behind = np.roll(activation, -1, axis=0), np.roll(activation, 1, axis=0)
+            slope = (ahead - behind) * rate / 2.0
+        else:
+            slope = np.gradient(activation, 1.0 / rate, axis=0)
         clipped = np.clip(activation, 0.0, 1.0)
         rising = self.time_constant(np.ones_like(clipped), clipped)
         falling = self.time_constant(np.full_like(clipped, -1.0), clipped)

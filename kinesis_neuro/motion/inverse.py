@@ -19,9 +19,11 @@ from scipy.ndimage import gaussian_filter1d
 from kinesis_neuro.body.kinematics import contact_points, dense_moment_arms, muscle_moment_arms, rotate
 from kinesis_neuro.body.models import Body
 from kinesis_neuro.body.muscle import MuscleParameters
+from kinesis_neuro.body.recording import Samples, assemble_recording
 from kinesis_neuro.errors import InvalidInputError
 from kinesis_neuro.motion.boxqp import solve_box_qp
 from kinesis_neuro.motion.reference import ReferenceMotion
+from kinesis_neuro.provenance import provenance
 
 FloatArray = NDArray[np.float64]
 
@@ -86,11 +88,11 @@ def static_optimization(
     Returns
     -------
     xarray.Dataset
-        ``activation``, ``muscle_force``, ``muscle_length``, ``muscle_velocity`` over
-        (time, muscle); ``joint_moment`` asked of the muscles and ``residual_moment`` that they
-        leave, over (time, joint) for the independent joints [N m];
-        ``ground_force`` (time, contact, space) [N] and ``center_of_pressure`` [m] a foot;
-        ``root_residual`` (time, axis of force and moment) [N], [N m].
+        In the schema of a recording, at prescribed kinematics (``policy`` is
+        ``static_optimization``; ``ground_contact`` says which forces). Besides:
+        ``net_joint_moment`` (time, joint), the net moment about each joint's own axis;
+        ``residual_moment`` (time, joint), ``root_residual_force`` and ``root_residual_moment``
+        (time, space), what the solution leaves unexplained.
 
     Raises
     ------
@@ -129,8 +131,9 @@ def static_optimization(
 
     row_weight = np.ones(dynamics.wanted.shape[1])
     if measured:
-        external, ground_force, pressure = _measured_wrench(motion, dynamics, config)
-        wanted = dynamics.wanted - external
+        ground_force, pressure = _measured(motion, config)
+        external = _external(motion, dynamics, ground_force, pressure)
+        wanted = dynamics.wanted - np.einsum("kvi,kv->ki", dynamics.tangent, external)
         row_weight[:6] = 0.0
         toes = [body.joints.index(j) for j in body.joints if j.startswith("mtp_angle")]
         row_weight[np.isin(body.coupling.independent_dof, np.array(toes) + 6)] = 0.0
@@ -150,22 +153,75 @@ def static_optimization(
         [np.ones(body.n_muscles), np.full(columns.shape[2] - body.n_muscles, np.inf)]
     )
     solution = _least_squares(columns, wanted - passive, row_weight, penalty, upper)
-    activation = solution[:, : body.n_muscles]
+    activation = np.clip(solution[:, : body.n_muscles], 0.0, 1.0)
     if not measured:
         force = solution[:, body.n_muscles :] * FORCE_UNIT
         ground_force, pressure = _sum_contacts(force, point_forces, which, points)
     left = wanted - passive - (columns @ solution[..., None])[..., 0]
-    return _dataset(
-        motion,
+    net = dynamics.full - _external(motion, dynamics, ground_force, pressure)
+    return _dataset(motion, activation, ground_force, pressure, left, net, measured)
+
+
+def _dataset(
+    motion: ReferenceMotion,
+    activation: FloatArray,
+    ground_force: FloatArray,
+    pressure: FloatArray,
+    residual: FloatArray,
+    net: FloatArray,
+    measured: bool,
+) -> xr.Dataset:
+    """The solution in the schema of a recording, with what is static optimisation's own."""
+    body = motion.body
+    muscles = MuscleParameters.from_model(body.model)
+    samples = Samples(
+        qpos=motion.qpos,
+        qvel=motion.qvel,
+        excitation=muscles.excitation_for(activation, motion.rate, motion.periodic),
         activation=activation,
-        force=-(gain * activation + bias),
-        demanded=wanted if measured else wanted - (columns @ np.where(
-            np.isinf(upper), solution, 0.0)[..., None])[..., 0],
-        residual=left,
+        frames=motion.frames,
+        reference=motion.frames.body_position,
         ground_force=ground_force,
-        pressure=pressure,
-        method="measured" if measured else "estimated",
+        center_of_pressure=np.where(ground_force[..., 2:] > 0.0, pressure, np.nan),
     )
+    attributes = provenance(
+        body=body.name,
+        body_hash=body.hash,
+        motion=motion.name,
+        motion_hash=motion.hash,
+        policy="static_optimization",
+        policy_hash="",
+        actuation="prescribed kinematics",
+        seed=0,
+        sampling_rate=motion.rate,
+        physics_rate=motion.rate,
+        control_rate=motion.rate,
+    )
+    attributes["ground_contact"] = "measured" if measured else "estimated"
+    dataset = assemble_recording(body, samples, attributes, rate=motion.rate)
+    residual_moment = np.zeros((motion.n_frames, len(body.joints)))
+    residual_moment[:, body.coupling.independent_dof[6:] - 6] = residual[:, 6:]
+    dataset["net_joint_moment"] = (
+        ("time", "joint"),
+        net[:, 6:],
+        {
+            "units": "N m or N",
+            "long_name": "net moment about the joint's own axis by inverse dynamics, without what "
+            "acts through coupled coordinates",
+        },
+    )
+    dataset["residual_moment"] = (
+        ("time", "joint"),
+        residual_moment,
+        {"units": "N m or N", "long_name": "moment wanted that the muscles leave"},
+    )
+    for name, columns, units in (("force", slice(0, 3), "N"), ("moment", slice(3, 6), "N m")):
+        dataset[f"root_residual_{name}"] = (
+            ("time", "space"),
+            residual[:, columns],
+            {"units": units, "long_name": f"{name} on the free root that nothing explains"},
+        )
+    return dataset
 
 
 def moment_arms(motion: ReferenceMotion) -> FloatArray:
@@ -184,7 +240,8 @@ def moment_arms(motion: ReferenceMotion) -> FloatArray:
 class _Dynamics:
     """Per frame: forces wanted on the independent coordinates, moment arms, tangent, Jacobians."""
 
-    wanted: FloatArray  # (n, n_independent)
+    full: FloatArray  # (n, nv) inverse dynamics without ground forces
+    wanted: FloatArray  # (n, n_independent) the same on the independent coordinates
     moment_arms: FloatArray  # (n, n_muscles, n_independent)
     tangent: FloatArray  # (n, nv, n_independent)
     jacobian: FloatArray  # (n, n_contacts, 6, nv) of the origins of the foot segments
@@ -225,6 +282,7 @@ def _inverse_dynamics(motion: ReferenceMotion, config: StaticOptimizationConfig)
             mujoco.mj_jacBody(model, data, jacobian[k, c, :3], jacobian[k, c, 3:], foot)
     tangent = body.coupling.tangent(motion.qpos)
     return _Dynamics(
+        full=forces,
         wanted=np.einsum("kvi,kv->ki", tangent, forces),
         moment_arms=arms @ tangent,
         tangent=tangent,
@@ -235,29 +293,33 @@ def _inverse_dynamics(motion: ReferenceMotion, config: StaticOptimizationConfig)
 def _generalized(
     dynamics: _Dynamics, contact: int, origin: FloatArray, point: FloatArray, force: FloatArray
 ) -> FloatArray:
-    """Generalised forces (n, n_independent) of forces (n, 3) at world points of a foot segment."""
+    """Generalised forces (n, nv) of forces (n, 3) at world points of a foot segment."""
     wrench = np.concatenate([force, np.cross(point - origin, force)], axis=-1)
-    full = np.einsum("kcv,kc->kv", dynamics.jacobian[:, contact], wrench)
-    return np.einsum("kvi,kv->ki", dynamics.tangent, full)
+    return np.einsum("kcv,kc->kv", dynamics.jacobian[:, contact], wrench)
 
 
-def _measured_wrench(
-    motion: ReferenceMotion, dynamics: _Dynamics, config: StaticOptimizationConfig
-) -> tuple[FloatArray, FloatArray, FloatArray]:
-    """The recording's forces applied to the heel segments."""
+def _measured(
+    motion: ReferenceMotion, config: StaticOptimizationConfig
+) -> tuple[FloatArray, FloatArray]:
+    """The recording's force and centre of pressure of each foot, zero where it is unloaded."""
     assert motion.contact is not None
+    loaded = (motion.contact.force[..., 2] > config.load_threshold)[..., None]
+    force = np.where(loaded, motion.contact.force, 0.0)
+    return force, np.where(loaded, motion.contact.center_of_pressure, 0.0)
+
+
+def _external(
+    motion: ReferenceMotion, dynamics: _Dynamics, force: FloatArray, pressure: FloatArray
+) -> FloatArray:
+    """Generalised forces (n, nv) of one force a foot, applied to the heel segments."""
     body = motion.body
-    external = np.zeros_like(dynamics.wanted)
-    loaded = motion.contact.force[..., 2] > config.load_threshold
-    force = np.where(loaded[..., None], motion.contact.force, 0.0)
+    total = np.zeros_like(dynamics.full)
     for foot, side in enumerate("rl"):
         segment = f"calcn_{side}"
         origin = motion.frames.body_position[:, body.segments.index(segment)]
-        point = motion.contact.center_of_pressure[:, foot]
         contact = body.contacts.index(segment)
-        external += _generalized(dynamics, contact, origin, point, force[:, foot])
-    pressure = np.where(loaded[..., None], motion.contact.center_of_pressure, 0.0)
-    return external, force, pressure
+        total += _generalized(dynamics, contact, origin, pressure[:, foot], force[:, foot])
+    return total
 
 
 def _contact_edges(
@@ -295,7 +357,8 @@ def _contact_edges(
             penalty = np.where(point[:, 2] > config.contact_distance, 1e3, penalty)
             for edge in pyramid:
                 force = np.tile(edge * FORCE_UNIT, (motion.n_frames, 1))
-                columns.append(_generalized(dynamics, contact, origin, point, force))
+                full = _generalized(dynamics, contact, origin, point, force)
+                columns.append(np.einsum("kvi,kv->ki", dynamics.tangent, full))
                 directions.append(edge)
                 penalties.append(penalty)
                 feet.append(0 if segment.endswith("_r") else 1)
@@ -362,8 +425,3 @@ def _sum_contacts(
     total = net[..., 2:]
     return net, np.where(total > 1.0, share / np.maximum(total, 1.0), 0.0)
 
-
-def _dataset(motion: ReferenceMotion, **values: object) -> xr.Dataset:
-    from kinesis_neuro.motion.inverse_dataset import assemble
-
-    return assemble(motion, **values)

@@ -6,6 +6,7 @@ import contextlib
 import logging
 from collections.abc import Callable, Iterable
 from pathlib import Path
+from typing import TypedDict
 
 import imageio.v2 as imageio
 import imageio_ffmpeg
@@ -31,12 +32,20 @@ FloatArray = NDArray[np.float64]
 BACKENDS = ("auto", "gl", "lines")
 VIDEO_FORMATS = (".gif", ".mp4")
 
-_REACH = 2.05  # m, height of the view
+_REACH = 1.95  # m, height of the view
 _COLUMNS = 8
-_PANEL = (0.84, 1.48)  # inch
+_PANEL = (0.8, 1.45)  # inch
+_GAP = 0.04  # inch between panels
 _PANEL_DENSITY = 400  # pixels an inch of a picture
 
 logger = logging.getLogger(__name__)
+
+
+class _Look(TypedDict):
+    """Arguments that both renderers take."""
+
+    full_scale: float
+    reach: float
 
 
 def render_filmstrip(
@@ -167,11 +176,11 @@ def render_video(
     poses = read_poses(recording, body)
     first, last = _span(poses, start, stop)
     n_frames = int((last - first) / speed * fps + 1e-6) + 1
-    shown = poses.at(first + np.arange(n_frames) * speed / fps)
+    shown = poses.at(np.asarray(first + np.arange(n_frames) * speed / fps, dtype=float))
     overlay = Overlay(size, full_scale)
 
     def write(gl: str | None) -> Path:
-        look = {"full_scale": full_scale, "reach": _REACH}
+        look = _Look(full_scale=full_scale, reach=_REACH)
         drawn = (
             line_frames(shown, size, **look)
             if gl is None
@@ -234,14 +243,14 @@ def _moments(
     """Choose the times [s] of a filmstrip, what stands below each picture, and below the row."""
     if start is None and stop is None and (cycle := _middle_cycle(recording)) is not None:
         part = np.arange(n) / n  # the end of a cycle looks like its beginning
-        labels = [f"{100 * p:.0f} %" for p in part]
+        labels = [f"{100 * p:.3g} %" for p in part]
         return (
             cycle[0] + part * (cycle[1] - cycle[0]),
             labels,
             "Gait cycle (from right heel strike)",
         )
     first, last = _span(poses, start, stop)
-    times = np.linspace(first, last, n)
+    times: FloatArray = np.linspace(first, last, n)
     return times, [f"{t:.2f} s" for t in times - poses.time[0]], "Time"
 
 
@@ -266,14 +275,14 @@ def _compose(
     n = shown.time.size
     n_columns, n_rows = min(n, _COLUMNS), -(-n // _COLUMNS)
     foot, side = 0.36, 0.62  # inch, for labels below and the scale to the right
-    row = _PANEL[1] + 0.16
-    width, height = _PANEL[0] * n_columns + side, row * n_rows + foot - 0.16
+    row, column = _PANEL[1] + 0.2, _PANEL[0] + _GAP
+    width, height = column * n_columns + side, row * n_rows + foot - 0.2
     with figure_style():
         figure = Figure(figsize=(width, height))
         renderer = None if pictures is not None else LineRenderer(shown, full_scale, _REACH)
         for k in range(n):
             bottom = height - row * (k // _COLUMNS) - _PANEL[1]
-            box = (_PANEL[0] * (k % _COLUMNS), bottom, *_PANEL)
+            box = (column * (k % _COLUMNS), bottom, *_PANEL)
             axis = figure.add_axes(
                 (box[0] / width, box[1] / height, box[2] / width, box[3] / height)
             )
@@ -283,7 +292,7 @@ def _compose(
                 axis.imshow(pictures[k], aspect="auto", interpolation="antialiased")
                 axis.set_axis_off()
             axis.text(0.5, -0.02, labels[k], transform=axis.transAxes, ha="center", va="top")
-        middle = _PANEL[0] * n_columns / 2
+        middle = column * n_columns / 2
         figure.text(middle / width, 0.04 / height, meaning, ha="center", va="bottom")
         tall = min(0.95, 0.7 * _PANEL[1])
         scale = figure.add_axes(
@@ -318,9 +327,9 @@ def _encode(
 ) -> None:
     """Write frames to a video file whose suffix chooses the format."""
     if part.suffix.lower() == ".gif":
-        with imageio.get_writer(part, mode="I", duration=1000.0 / fps, loop=0) as writer:
+        with imageio.get_writer(part, mode="I", duration=1000.0 / fps, loop=0) as gif:
             for frame in frames:
-                writer.append_data(frame)
+                gif.append_data(frame)  # type: ignore[attr-defined]
         return
     writer = imageio_ffmpeg.write_frames(
         str(part),

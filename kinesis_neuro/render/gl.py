@@ -9,7 +9,7 @@ import os
 import subprocess
 import sys
 import tempfile
-from collections.abc import Iterator
+from collections.abc import Generator
 from pathlib import Path
 
 import mujoco
@@ -127,7 +127,7 @@ def gl_frames(
     full_scale: float,
     reach: float,
     shadows: bool = True,
-) -> Iterator[NDArray[np.uint8]]:
+) -> Generator[NDArray[np.uint8], None, None]:
     """Draw frames with OpenGL, one after the other.
 
     Parameters
@@ -178,8 +178,8 @@ def gl_frames(
                 stdout=subprocess.PIPE,
                 stderr=said,
             )
+            assert worker.stdout is not None
             try:
-                assert worker.stdout is not None
                 for k in range(poses.time.size):
                     data = worker.stdout.read(width * height * 3)
                     if len(data) < width * height * 3:

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Generator
 from dataclasses import dataclass
 
 import mujoco
@@ -20,8 +20,9 @@ FloatArray = NDArray[np.float64]
 
 _BONE, _BONE_EDGE, _FLOOR = "#efece3", "#8c8778", "#9aa0a8"
 _REST_WIDTH, _ACTIVE_WIDTH = 0.6, 1.8  # points, in a view one inch high a metre
-_MIDDLE = 0.03  # m to either side of the pelvis that count as the middle
-_FADE = 0.55  # how much of its colour the far leg keeps
+_MIDDLE = 0.02  # m to either side of the pelvis that count as the middle
+# The far leg steps back: bones by their opacity, muscles by their width. Their colour is data.
+_FAR_ALPHA, _FAR_WIDTH = 0.5, 0.65
 _GRID = 0.5  # m between ticks on the floor
 
 
@@ -65,32 +66,60 @@ class LineRenderer:
         self._data = mujoco.MjData(model)
         drawn = (model.geom_type == mujoco.mjtGeom.mjGEOM_MESH) & (model.geom_group < 3)
         self._hulls = {int(g): _hull(model, int(g)) for g in np.flatnonzero(drawn)}
+        self._bone_side, self._muscle_side = self._sides()
         # Along the heading, upwards, and towards the camera on the walker's right.
         ahead = np.array([*poses.heading, 0.0])
         self._axes = np.stack([ahead, [0.0, 0.0, 1.0], [ahead[1], -ahead[0], 0.0]], axis=1)
 
-    def drawing(self, k: int) -> Drawing:
-        """Project the bones and muscles of frame k."""
+    def _forward(self, qpos: FloatArray) -> None:
         model, data = self._poses.body.model, self._data
-        data.qpos[:] = self._poses.qpos[k]
+        data.qpos[:] = qpos
         mujoco.mj_kinematics(model, data)
         mujoco.mj_comPos(model, data)
         mujoco.mj_tendon(model, data)
+
+    def _sides(self) -> tuple[NDArray[np.intp], NDArray[np.intp]]:
+        """Tell for each bone and muscle: left (-1), middle (0) or right (1).
+
+        In the model's own pose: a body that sways must not change which of its parts are in front.
+        """
+        self._forward(self._poses.body.model.qpos0)
+        middle = self._data.qpos[0]
+        bones = [self._world(g)[:, 0].mean() - middle for g in self._hulls]
+        muscles = [path[:, 0].mean() - middle if len(path) else 0.0 for path in self._paths()]
+        # The bodies' right is -x.
+        bone_side, muscle_side = (
+            -np.sign(x) * (np.abs(x) > _MIDDLE) for x in map(np.array, (bones, muscles))
+        )
+        return bone_side.astype(np.intp), muscle_side.astype(np.intp)
+
+    def _world(self, geom: int) -> FloatArray:
+        """Corners (n, 3) of a bone in the world [m]."""
+        turned = self._hulls[geom] @ self._data.geom_xmat[geom].reshape(3, 3).T
+        return np.asarray(self._data.geom_xpos[geom] + turned)
+
+    def _paths(self) -> list[FloatArray]:
+        """Points (n, 3) that each muscle runs through in the world [m]."""
+        data, points = self._data, self._data.wrap_xpos.reshape(-1, 3)
+        first, count = (part[self._poses.tendons] for part in (data.ten_wrapadr, data.ten_wrapnum))
+        return [points[a : a + n] for a, n in zip(first, count, strict=True)]
+
+    def drawing(self, k: int) -> Drawing:
+        """Project the bones and muscles of frame k."""
+        self._forward(self._poses.qpos[k])
         origin = np.array([*self._poses.qpos[k, :2], 0.0])
-        outlines, depths = [], []
-        for geom, points in self._hulls.items():
-            world = data.geom_xpos[geom] + points @ data.geom_xmat[geom].reshape(3, 3).T
-            flat = (world - origin) @ self._axes
-            outlines.append(flat[ConvexHull(flat[:, :2]).vertices, :2])
-            depths.append(flat[:, 2].mean())
-        paths, path_depths = [], []
-        wrapped = (data.wrap_xpos.reshape(-1, 3) - origin) @ self._axes
-        for tendon in self._poses.tendons:
-            first, count = data.ten_wrapadr[tendon], data.ten_wrapnum[tendon]
-            path = wrapped[first : first + count]
-            paths.append(path[:, :2])
-            path_depths.append(path[:, 2].mean() if count else 0.0)
-        return Drawing(outlines, paths, _layer(depths), _layer(path_depths))
+        plane = self._axes[:, :2]
+        corners = [(self._world(geom) - origin) @ plane for geom in self._hulls]
+        rotation = np.zeros(9)
+        mujoco.mju_quat2Mat(rotation, self._poses.qpos[k, 3:7])
+        # Which side is near depends on where the pelvis' right (-x) points.
+        near = 1 if -rotation.reshape(3, 3)[:, 0] @ self._axes[:, 2] >= 0 else -1
+        return Drawing(
+            outlines=[flat[ConvexHull(flat).vertices] for flat in corners],
+            paths=[(path - origin) @ plane for path in self._paths()],
+            outline_layer=1 + near * self._bone_side,
+            path_layer=1 + near * self._muscle_side,
+        )
 
     def draw(self, axis: Axes, k: int) -> None:
         """Draw frame k on axes whose unit becomes the metre, far side first."""
@@ -99,7 +128,6 @@ class LineRenderer:
         width = scale * (_REST_WIDTH + (_ACTIVE_WIDTH - _REST_WIDTH) * self._active[k])
         self._draw_floor(axis, k, scale)
         for layer in range(3):
-            keeps = _FADE if layer == 0 else 1.0
             bones = np.flatnonzero(drawing.outline_layer == layer)
             axis.add_collection(
                 PolyCollection(
@@ -107,20 +135,18 @@ class LineRenderer:
                     facecolor=_BONE,
                     edgecolor=_BONE_EDGE,
                     linewidth=0.5 * scale,
-                    alpha=keeps,
+                    alpha=_FAR_ALPHA if layer == 0 else 1.0,
                     zorder=2 * layer + 1,
                 )
             )
             muscles = np.flatnonzero(drawing.path_layer == layer)
             # The most active ones on top.
             muscles = muscles[np.argsort(self._active[k, muscles], kind="stable")]
-            colors = self._colors[k, muscles].copy()
-            colors[:, :3] = 1.0 - keeps * (1.0 - colors[:, :3])
             axis.add_collection(
                 LineCollection(
                     [drawing.paths[m] for m in muscles],
-                    colors=colors,
-                    linewidths=width[muscles],
+                    colors=self._colors[k, muscles],
+                    linewidths=width[muscles] * (_FAR_WIDTH if layer == 0 else 1.0),
                     capstyle="round",
                     joinstyle="round",
                     zorder=2 * layer + 2,
@@ -144,7 +170,7 @@ class LineRenderer:
 
 def line_frames(
     poses: Poses, size: tuple[int, int], *, full_scale: float, reach: float
-) -> Iterator[NDArray[np.uint8]]:
+) -> Generator[NDArray[np.uint8], None, None]:
     """Draw frames with matplotlib, one after the other.
 
     Parameters
@@ -169,8 +195,9 @@ def line_frames(
     for k in range(poses.time.size):
         axis.clear()
         renderer.draw(axis, k)
-        canvas.draw()
-        yield np.asarray(canvas.buffer_rgba())[..., :3].copy()
+        canvas.draw()  # type: ignore[no-untyped-call]
+        picture = np.asarray(canvas.buffer_rgba())  # type: ignore[no-untyped-call]
+        yield picture[..., :3].copy()
 
 
 def _hull(model: mujoco.MjModel, geom: int) -> FloatArray:
@@ -179,7 +206,3 @@ def _hull(model: mujoco.MjModel, geom: int) -> FloatArray:
     first, count = model.mesh_vertadr[mesh], model.mesh_vertnum[mesh]
     vertices = model.mesh_vert[first : first + count].astype(float)
     return vertices[ConvexHull(vertices).vertices]
-
-
-def _layer(depths: list[float]) -> NDArray[np.intp]:
-    return np.digitize(depths, [-_MIDDLE, _MIDDLE])

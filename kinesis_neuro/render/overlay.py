@@ -2,6 +2,9 @@
 
 from __future__ import annotations
 
+from pathlib import Path
+
+import matplotlib as mpl
 import numpy as np
 from numpy.typing import NDArray
 from PIL import Image, ImageDraw, ImageFont
@@ -27,7 +30,8 @@ class Overlay:
 
     def __init__(self, size: tuple[int, int], full_scale: float) -> None:
         self._size = size
-        self._font = ImageFont.load_default(size=max(8.0, _TEXT * size[1]))
+        font = Path(mpl.get_data_path(), "fonts", "ttf", "DejaVuSans.ttf")
+        self._font = ImageFont.truetype(font, size=max(8.0, _TEXT * size[1]))
         width, height = (round(part * size[1]) for part in _BAR)
         levels = np.linspace(1.0, 0.0, max(height, 2))[:, None].repeat(max(width, 2), axis=1)
         self._bar = Image.fromarray((255 * ACTIVATION_COLORS(levels)[..., :3]).astype(np.uint8))

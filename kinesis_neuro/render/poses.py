@@ -27,7 +27,7 @@ FULL_SCALE = 0.5
 _NEEDED = ("root_position", "root_orientation", "joint_position", "activation")
 # A body that moves less than this between first and last frame [m] faces where its pelvis does.
 _WALKED = 0.3
-_CAMERA_HEIGHT = 0.87  # m; the middle of a standing body. Fixed, so that a fall is seen to be one
+_CAMERA_HEIGHT = 0.84  # m; the middle of a standing body. Fixed, so that a fall is seen to be one
 
 
 @dataclass(frozen=True, eq=False)
