@@ -73,6 +73,7 @@ DIMS: Mapping[str, DimSpec] = MappingProxyType(
         "condition": DimSpec("label", "", "a condition of an experiment"),
         "cycle": DimSpec("index", "1", "a gait cycle"),
         "synergy": DimSpec("index", "1", "a muscle synergy"),
+        "other": DimSpec("label", "", "the second one of a pair"),
         "rank": DimSpec("index", "1", "a number of synergies"),
         "episode": DimSpec("index", "1", "an episode"),
     }
