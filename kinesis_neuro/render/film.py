@@ -4,12 +4,10 @@ from __future__ import annotations
 
 import contextlib
 import logging
-from collections.abc import Callable, Iterable
+from collections.abc import Callable
 from pathlib import Path
 from typing import TypedDict
 
-import imageio.v2 as imageio
-import imageio_ffmpeg
 import numpy as np
 import xarray as xr
 from matplotlib.cm import ScalarMappable
@@ -24,8 +22,8 @@ from kinesis_neuro.formats.atomic import atomic_path
 from kinesis_neuro.plot.style import FORMATS, figure_style, save_figure
 from kinesis_neuro.render.gl import available_gl, gl_frames
 from kinesis_neuro.render.lines import LineRenderer, line_frames
-from kinesis_neuro.render.overlay import Overlay
 from kinesis_neuro.render.poses import ACTIVATION_COLORS, FULL_SCALE, Poses, read_poses
+from kinesis_neuro.render.video import Overlay, encode, has_ffmpeg
 
 FloatArray = NDArray[np.float64]
 
@@ -95,6 +93,11 @@ def render_filmstrip(
         If OpenGL is asked for and there is none.
     WriteError
         If the file cannot be written; a former one is as it was.
+
+    Examples
+    --------
+    >>> import kinesis_neuro as kn  # doctest: +SKIP
+    >>> render_filmstrip(kn.record("walk"), "walk.png")  # doctest: +SKIP
     """
     if n_frames < 1:
         raise InvalidInputError(f"n_frames must be 1 or more, got {n_frames}.")
@@ -164,13 +167,18 @@ def render_video(
         If OpenGL is asked for and there is none.
     WriteError
         If the file cannot be written; a former one is as it was.
+
+    Examples
+    --------
+    >>> import kinesis_neuro as kn  # doctest: +SKIP
+    >>> render_video(kn.record("walk"), "walk.mp4")  # doctest: +SKIP
     """
     if not (fps > 0 and speed > 0):
         raise InvalidInputError(f"fps and speed must be positive, got {fps} and {speed}.")
     if len(size) != 2 or min(size) < 16 or any(part % 2 for part in size):
         raise InvalidInputError(f"size must be two even numbers of 16 or more, got {size}.")
     target = _check_suffix(path, VIDEO_FORMATS)
-    if target.suffix.lower() == ".mp4" and not _has_ffmpeg():
+    if target.suffix.lower() == ".mp4" and not has_ffmpeg():
         target = target.with_suffix(".gif")
         logger.warning("No ffmpeg was found to write MP4: writing %s instead.", target)
     poses = read_poses(recording, body)
@@ -187,8 +195,7 @@ def render_video(
             else gl_frames(shown, size, gl=gl, **look)
         )
         with contextlib.closing(drawn) as frames, atomic_path(target) as part:
-            clock = (shown.time - first).tolist()
-            _encode(part, map(overlay.put_on, frames, clock), size, fps)
+            encode(part, map(overlay.put_on, frames, shown.time.tolist()), size, fps)
         return target
 
     return _draw_with(backend, write)
@@ -251,7 +258,7 @@ def _moments(
         )
     first, last = _span(poses, start, stop)
     times: FloatArray = np.linspace(first, last, n)
-    return times, [f"{t:.2f} s" for t in times - poses.time[0]], "Time"
+    return times, [f"{t:.2f} s" for t in times], "Time"
 
 
 def _middle_cycle(recording: xr.Dataset) -> tuple[float, float] | None:
@@ -274,9 +281,9 @@ def _compose(
     """Put pictures, or drawings where there are none, side by side with their labels."""
     n = shown.time.size
     n_columns, n_rows = min(n, _COLUMNS), -(-n // _COLUMNS)
-    foot, side = 0.36, 0.62  # inch, for labels below and the scale to the right
+    foot, side, least = 0.36, 0.62, 2.3  # inch: labels below, scale to the right, words in all
     row, column = _PANEL[1] + 0.2, _PANEL[0] + _GAP
-    width, height = column * n_columns + side, row * n_rows + foot - 0.2
+    width, height = max(column * n_columns + side, least), row * n_rows + foot - 0.2
     with figure_style():
         figure = Figure(figsize=(width, height))
         renderer = None if pictures is not None else LineRenderer(shown, full_scale, _REACH)
@@ -292,7 +299,7 @@ def _compose(
                 axis.imshow(pictures[k], aspect="auto", interpolation="antialiased")
                 axis.set_axis_off()
             axis.text(0.5, -0.02, labels[k], transform=axis.transAxes, ha="center", va="top")
-        middle = column * n_columns / 2
+        middle = max(column * n_columns, least) / 2
         figure.text(middle / width, 0.04 / height, meaning, ha="center", va="bottom")
         tall = min(0.95, 0.7 * _PANEL[1])
         scale = figure.add_axes(
@@ -312,37 +319,3 @@ def _compose(
         bar.set_label("Activation (0 to 1)")
         bar.outline.set_visible(False)
     return figure
-
-
-def _has_ffmpeg() -> bool:
-    try:
-        imageio_ffmpeg.get_ffmpeg_exe()
-    except (RuntimeError, OSError):
-        return False
-    return True
-
-
-def _encode(
-    part: Path, frames: Iterable[NDArray[np.uint8]], size: tuple[int, int], fps: float
-) -> None:
-    """Write frames to a video file whose suffix chooses the format."""
-    if part.suffix.lower() == ".gif":
-        with imageio.get_writer(part, mode="I", duration=1000.0 / fps, loop=0) as gif:
-            for frame in frames:
-                gif.append_data(frame)  # type: ignore[attr-defined]
-        return
-    writer = imageio_ffmpeg.write_frames(
-        str(part),
-        size,
-        fps=fps,
-        codec="libx264",
-        quality=None,
-        macro_block_size=2,
-        # Constant quality, and the index first, so that it plays while it loads.
-        output_params=["-crf", "20", "-movflags", "+faststart"],
-        ffmpeg_log_level="error",
-    )
-    with contextlib.closing(writer):
-        writer.send(None)
-        for frame in frames:
-            writer.send(np.ascontiguousarray(frame))

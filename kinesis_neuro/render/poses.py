@@ -5,11 +5,11 @@ from __future__ import annotations
 import warnings
 from dataclasses import dataclass
 
-import mujoco
 import numpy as np
 import xarray as xr
 from matplotlib.colors import LinearSegmentedColormap
 from numpy.typing import NDArray
+from scipy.spatial.transform import Rotation
 
 from kinesis_neuro.body.models import Body, load_body
 from kinesis_neuro.errors import IncompatibleError, InvalidInputError
@@ -25,8 +25,7 @@ FULL_SCALE = 0.5
 """Activation that is wholly red: walking seldom takes a muscle beyond it."""
 
 _NEEDED = ("root_position", "root_orientation", "joint_position", "activation")
-# A body that moves less than this between first and last frame [m] faces where its pelvis does.
-_WALKED = 0.3
+_FORWARD = (0.0, -1.0, 0.0)  # where the bodies face in their own frame
 _CAMERA_HEIGHT = 0.84  # m; the middle of a standing body. Fixed, so that a fall is seen to be one
 
 
@@ -43,7 +42,7 @@ class Poses:
     activation : ndarray, shape (n, n_muscles)
         In the body's order; NaN where the recording has no such muscle.
     heading : ndarray, shape (2,)
-        Unit vector along which the body walks, over x and y.
+        Unit vector over x and y: where the body faces on the whole.
     """
 
     body: Body
@@ -168,11 +167,12 @@ def _known(recording: xr.Dataset, dim: str, names: tuple[str, ...], body: Body) 
 
 
 def _heading(qpos: FloatArray) -> FloatArray:
-    """Find the way of walking; of a body that stays, where its pelvis faces."""
-    way = qpos[-1, :2] - qpos[0, :2]
-    if np.linalg.norm(way) < _WALKED:
-        rotation = np.zeros(9)
-        mujoco.mju_quat2Mat(rotation, qpos[0, 3:7])
-        way = -rotation.reshape(3, 3)[:2, 1]  # the bodies face -y
-    length = np.linalg.norm(way)
-    return way / length if length > 0 else np.array([0.0, -1.0])
+    """Find where the pelvis faces on the whole, as long as it is upright.
+
+    The way that it takes would not do: a body that falls goes anywhere.
+    """
+    rotation = Rotation.from_quat(qpos[:, 3:7], scalar_first=True)
+    upright = np.clip(rotation.apply([0.0, 0.0, 1.0])[:, 2:], 0.0, None)
+    facing = np.asarray((rotation.apply(_FORWARD)[:, :2] * upright).mean(axis=0), dtype=float)
+    length = float(np.linalg.norm(facing))
+    return facing / length if length > 0 else np.array(_FORWARD[:2])

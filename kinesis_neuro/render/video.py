@@ -1,9 +1,13 @@
-"""What stands in a corner of each frame of a video: a scale for the colours, and the time."""
+"""Frames to a video file: the scale of colours and the clock in their corners, and the encoder."""
 
 from __future__ import annotations
 
+import contextlib
+from collections.abc import Iterable
 from pathlib import Path
 
+import imageio.v2 as imageio
+import imageio_ffmpeg
 import matplotlib as mpl
 import numpy as np
 from numpy.typing import NDArray
@@ -53,3 +57,49 @@ class Overlay:
         pen.text((beside, bottom), self._ends[1], _INK, self._font, anchor="rb")
         pen.text((margin, margin), f"{time:.2f} s", _INK, self._font, anchor="lt")
         return np.asarray(image)
+
+
+def has_ffmpeg() -> bool:
+    """Tell whether there is an ffmpeg to write MP4."""
+    try:
+        imageio_ffmpeg.get_ffmpeg_exe()
+    except (RuntimeError, OSError):
+        return False
+    return True
+
+
+def encode(
+    part: Path, frames: Iterable[NDArray[np.uint8]], size: tuple[int, int], fps: float
+) -> None:
+    """Write frames to a video file whose suffix chooses the format.
+
+    Parameters
+    ----------
+    part : Path
+        ``.gif`` or ``.mp4``.
+    frames : iterable of ndarray of uint8, shape (height, width, 3)
+    size : tuple of int
+        Width and height [pixels].
+    fps : float
+        Frames a second [Hz].
+    """
+    if part.suffix.lower() == ".gif":
+        with imageio.get_writer(part, mode="I", duration=1000.0 / fps, loop=0) as gif:
+            for frame in frames:
+                gif.append_data(frame)  # type: ignore[attr-defined]
+        return
+    writer = imageio_ffmpeg.write_frames(
+        str(part),
+        size,
+        fps=fps,
+        codec="libx264",
+        quality=None,
+        macro_block_size=2,
+        # Constant quality, and the index first, so that it plays while it loads.
+        output_params=["-crf", "20", "-movflags", "+faststart"],
+        ffmpeg_log_level="error",
+    )
+    with contextlib.closing(writer):
+        writer.send(None)
+        for frame in frames:
+            writer.send(np.ascontiguousarray(frame))
