@@ -94,7 +94,7 @@ def visual_model(poses: Poses, size: tuple[int, int]) -> mujoco.MjModel:
     model.vis.global_.offwidth = OVERSAMPLING * size[0]
     model.vis.global_.offheight = OVERSAMPLING * size[1]
     model.vis.quality.offsamples = 0
-    model.vis.quality.shadowsize = 2048
+    model.vis.quality.shadowsize = 1024
     # Muscles are hundreds of capsules: at this size twelve sides look round.
     model.vis.quality.numslices, model.vis.quality.numstacks = 12, 6
     model.vis.headlight.ambient[:] = 0.45

@@ -85,10 +85,13 @@ def draw(job: Path, output: BinaryIO) -> None:
 
 def shrink(image: np.ndarray) -> np.ndarray:
     """Average squares of pixels."""
-    height, width, _ = image.shape
     n = OVERSAMPLING
-    blocks = image.reshape(height // n, n, width // n, n, 3)
-    return (blocks.sum(axis=(1, 3), dtype=np.uint16) // n**2).astype(np.uint8)
+    # Slices, not a sum over blocks: four times as fast.
+    parts = [image[i::n, j::n] for i in range(n) for j in range(n)]
+    total = np.zeros(parts[0].shape, dtype=np.uint16)
+    for part in parts:
+        total += part
+    return (total // n**2).astype(np.uint8)
 
 
 def furnish(scene: mujoco.MjvScene, point: np.ndarray, azimuth: float) -> None:
