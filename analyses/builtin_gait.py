@@ -40,7 +40,9 @@ def main(folder: Path) -> None:
     columns: dict[str, np.ndarray] = {}
     for name in ik.columns:
         values = ik.column(name)
-        columns[name] = values if name.startswith("pelvis_t") and name[-1] in "xyz" else np.deg2rad(values)
+        columns[name] = (
+            values if name.startswith("pelvis_t") and name[-1] in "xyz" else np.deg2rad(values)
+        )
     pelvis = np.stack([columns[f"pelvis_t{axis}"] for axis in "xyz"], axis=-1)
     for side, prefix in (("r", ""), ("l", "l_")):
         force = np.stack([forces.column(f"{prefix}ground_force_v{a}") for a in "xyz"], axis=-1)

@@ -132,7 +132,7 @@ def run_episodes(
     observation = env.reset(np.arange(n), which, frame)
     if prepare is not None:
         prepare(env)
-    distance = np.full((n_steps, n, env._tracked.size), np.nan)
+    distance = np.full((n_steps, n, len(env.body.tracked_bodies)), np.nan)
     alive = np.ones(n, dtype=bool)
     force, counted = np.zeros(n), np.zeros(n)
     for k in range(n_steps):

@@ -130,7 +130,7 @@ def moment_matrix(moment_arms: FloatArray, gain: FloatArray, scale: FloatArray) 
 
 def moment_control(
     action: FloatArray,
-    matrix: FloatArray,
+    matrix: NDArray[np.floating],
     feedforward: FloatArray,
     *,
     regularization: float = 0.02,

@@ -56,9 +56,7 @@ class MuscleParameters:
         # engine_util_misc: L0 = (lr1 - lr0) / (range1 - range0)
         optimal = (length_range[:, 1] - length_range[:, 0]) / np.maximum(1e-15, prm[1] - prm[0])
         # A negative force asks for scale / acc0.
-        peak = np.where(
-            prm[2] < 0, prm[3] / np.maximum(1e-15, model.actuator_acc0), prm[2]
-        )
+        peak = np.where(prm[2] < 0, prm[3] / np.maximum(1e-15, model.actuator_acc0), prm[2])
         return cls(
             optimal_length=optimal,
             tendon_slack_length=length_range[:, 0] - prm[0] * optimal,
@@ -119,9 +117,7 @@ class MuscleParameters:
         """Passive force [N]; negative, as muscles pull (mju_muscleBias)."""
         return -self.peak_force * self.force_passive(length)
 
-    def force(
-        self, activation: FloatArray, length: FloatArray, velocity: FloatArray
-    ) -> FloatArray:
+    def force(self, activation: FloatArray, length: FloatArray, velocity: FloatArray) -> FloatArray:
         """Muscle force [N], tension positive.
 
         Parameters

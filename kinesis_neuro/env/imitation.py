@@ -13,7 +13,7 @@ from kinesis_neuro.body.models import PHYSICS_RATE, Body
 from kinesis_neuro.body.muscle import MuscleParameters
 from kinesis_neuro.env import terms
 from kinesis_neuro.env.config import ImitationConfig
-from kinesis_neuro.env.mirror import Mirror
+from kinesis_neuro.env.observation import Observer, tracked_bodies
 from kinesis_neuro.env.reference_table import ReferenceTable
 from kinesis_neuro.env.simulation import Simulation
 from kinesis_neuro.motion.reference import ReferenceMotion
@@ -93,13 +93,7 @@ class ImitationEnv:
         self.auto_reset = auto_reset
         self.rng = np.random.default_rng(seed)
         self.max_steps = round(self.config.duration * self.config.control_rate)
-        independent = self.body.coupling.independent_dof[6:]
-        self._joint_qpos, self._joint_qvel = independent + 1, independent
-        self._tracked = self.body.tracked_index
-        joints = [self.body.joints[dof - 6] for dof in independent]
-        self._mirror = Mirror(self.body, joints, self.action_channels)
-        ahead = [self.body.segments.index(f"talus_{side}") for side in "rl"]
-        self._mirrored_rows = _left_ahead(self.table, *ahead)
+        self.observer = Observer(self.table, self.config, self.action_channels)
         # Weights of the draw of motions: by their duration, until somebody sets others.
         self.motion_weight = self.table.length / self.table.length.sum()
         n = n_envs
@@ -111,11 +105,7 @@ class ImitationEnv:
         self.mean_excitation = np.zeros((n, self.body.n_muscles))
         self.wrench: Wrench | None = None
         self.on_physics_step: Callable[[ImitationEnv], None] | None = None
-        self.n_observations = 0
-        self.reset()
-        widths = {k: v.shape[1] for k, v in self.observation_blocks().items()}
-        self.n_observations = sum(widths.values())
-        self._mirror_order, self._mirror_signs = self._mirror.observation(widths)
+        self.n_observations = self.reset().shape[1]
 
     # -- episodes -----------------------------------------------------------------------------
 
@@ -169,9 +159,7 @@ class ImitationEnv:
             "muscle_length": table.muscle_length[rows],
             "muscle_velocity": table.muscle_velocity[rows],
             "body_position": (
-                table.position[rows]
-                + shift[:, None]
-                - table.velocity[rows] / PHYSICS_RATE
+                table.position[rows] + shift[:, None] - table.velocity[rows] / PHYSICS_RATE
             ).reshape(n, -1),
             "body_orientation": table.orientation[rows].reshape(n, -1),
             "body_velocity": table.velocity[rows].reshape(n, -1),
@@ -211,6 +199,11 @@ class ImitationEnv:
         drive += config.action_scale * action if moment_part is None else moment_part
         return np.clip(drive, 0.0, 1.0) if clip else drive
 
+    def _own_sides(self, action: NDArray[np.floating]) -> FloatArray:
+        """Actions clipped, and in the body's own sides."""
+        clipped = np.clip(np.asarray(action, dtype=np.float64), -1.0, 1.0)
+        return self.observer.unmirrored(clipped, self.motion, self.frame)
+
     def _moment_part(self, action: FloatArray) -> FloatArray | None:
         """Change of excitations that the action asks for, held over the control step."""
         table = self.table
@@ -225,7 +218,7 @@ class ImitationEnv:
         The feed-forward runs on through the step, the muscles' distance from the reference is
         taken to stay as it is now: what a policy of excitations can learn from this one.
         """
-        clipped = self._unmirrored(np.clip(np.asarray(action, dtype=np.float64), -1.0, 1.0))
+        clipped = self._own_sides(action)
         moment_part = self._moment_part(clipped)
         drive = self.excite(clipped, moment_part, clip=False)
         table, lead = self.table, self.config.lead
@@ -247,7 +240,7 @@ class ImitationEnv:
             In [-1, 1]; what lies outside is clipped.
         """
         config, simulation, table = self.config, self.simulation, self.table
-        action = self._unmirrored(np.clip(np.asarray(action, dtype=np.float64), -1.0, 1.0))
+        action = self._own_sides(action)
         moment_part = self._moment_part(action)
         diverged = np.zeros(self.n_envs, dtype=bool)
         self.mean_excitation[:] = 0.0
@@ -284,18 +277,6 @@ class ImitationEnv:
             observation, reward, terminated, truncated, diverged, final, distance, episode_time
         )
 
-    def tracked(self) -> tuple[FloatArray, FloatArray, FloatArray, FloatArray]:
-        """Position and velocity of the tracked bodies, and of their reference at the same time.
-
-        Sensors belong to the state before the last physics step, so the reference is taken there.
-        """
-        n = self.n_envs
-        position = self.simulation.sensor("body_position").reshape(n, -1, 3)[:, self._tracked]
-        velocity = self.simulation.sensor("body_velocity").reshape(n, -1, 3)[:, self._tracked]
-        rows, shift = self.table.rows(self.motion, self.frame - 1)
-        reference = self.table.position[rows][:, self._tracked] + shift[:, None]
-        return position, velocity, reference, self.table.velocity[rows][:, self._tracked]
-
     def _reward(self, distance: FloatArray, velocity_difference: FloatArray) -> FloatArray:
         weights = self.config.reward
         squared = np.square(distance).mean(axis=1)
@@ -309,75 +290,21 @@ class ImitationEnv:
 
     # -- observing ----------------------------------------------------------------------------
 
+    def tracked(self) -> tuple[FloatArray, FloatArray, FloatArray, FloatArray]:
+        """See :func:`kinesis_neuro.env.observation.tracked_bodies`."""
+        return tracked_bodies(self.simulation, self.table, self.motion, self.frame)
+
     def observation_blocks(self) -> dict[str, FloatArray]:
-        """Observation as named blocks, each (n_envs, width), in the root's heading frame."""
-        simulation, table, config = self.simulation, self.table, self.config
-        n = self.n_envs
-        qpos, qvel = simulation.qpos, simulation.qvel
-        angle = terms.heading(qpos[:, 3:7])
-        position, velocity, reference, reference_velocity = self.tracked()
-        # Everything that is sensed is one physics step older than qpos: so is the root here.
-        root = position[:, :1]
-        next_rows, next_shift = table.rows(self.motion, self.frame - 1 + config.decimation)
-        next_position = table.position[next_rows][:, self._tracked] + next_shift[:, None]
-        next_velocity = table.velocity[next_rows][:, self._tracked]
-        next_root = table.qpos[next_rows]
-        turn = terms.heading(next_root[:, 3:7]) - angle
-        contact = simulation.sensor("contact").reshape(n, len(self.body.contacts), -1)
-        blocks = {
-            "root_height": qpos[:, 2:3],
-            "root_up": terms.up_vector(qpos[:, 3:7]),
-            "root_velocity": terms.to_local(qvel[:, None, :3], angle)[:, 0],
-            "root_angular_velocity": qvel[:, 3:6],
-            "joint_position": qpos[:, self._joint_qpos],
-            "joint_velocity": 0.1 * qvel[:, self._joint_qvel],
-            "body_position": terms.to_local(position[:, 1:] - root, angle).reshape(n, -1),
-            "body_velocity": terms.to_local(velocity, angle).reshape(n, -1),
-            "activation": simulation.activation,
-            "contact": np.linalg.norm(contact[..., 1:4], axis=-1) / self.body.weight,
-            "reference_heading": np.stack([np.sin(turn), np.cos(turn)], axis=-1),
-            "position_difference": 5.0
-            * terms.to_local(next_position - position, angle).reshape(n, -1),
-            "velocity_difference": terms.to_local(next_velocity - velocity, angle).reshape(n, -1),
-            "reference_position": terms.to_local(next_position - root, angle).reshape(n, -1),
-        }
-        for ahead in config.lookahead:
-            rows, _ = table.rows(self.motion, self.frame + ahead * config.decimation)
-            blocks[f"reference_joint_position_{ahead}"] = table.qpos[rows][:, self._joint_qpos]
-            blocks[f"reference_joint_velocity_{ahead}"] = (
-                0.1 * table.qvel[rows][:, self._joint_qvel]
-            )
-        if config.observe_muscles:
-            blocks["muscle_length"] = self.muscles.normalized_length(
-                simulation.sensor("muscle_length")
-            )
-            blocks["muscle_velocity"] = self.muscles.normalized_velocity(
-                simulation.sensor("muscle_velocity")
-            )
-        return blocks
+        """Observation as named blocks, each (n_envs, width), not mirrored."""
+        return self.observer.blocks(self.simulation, self.motion, self.frame)
 
     def observe(self) -> NDArray[np.float32]:
         """Observations of all environments, shape (n_envs, n_observations)."""
-        blocks = list(self.observation_blocks().values())
-        observation = np.concatenate(blocks, axis=1, dtype=np.float32)
-        mirrored = self.mirrored()
-        if self.n_observations and mirrored.any():
-            image = observation[np.ix_(mirrored, self._mirror_order)] * self._mirror_signs
-            observation[mirrored] = image
-        return observation
+        return self.observer.observe(self.simulation, self.motion, self.frame)
 
     def mirrored(self) -> NDArray[np.bool_]:
         """Environments that are shown to the policy from the other side now."""
-        if not self.config.mirror:
-            return np.zeros(self.n_envs, dtype=bool)
-        rows, _ = self.table.rows(self.motion, self.frame)
-        return self._mirrored_rows[rows]
-
-    def _unmirrored(self, action: FloatArray) -> FloatArray:
-        """Actions in the body's own sides."""
-        mirrored = self.mirrored()
-        order, signs = self._mirror.action
-        return np.where(mirrored[:, None], action[:, order] * signs, action)
+        return self.observer.mirrored(self.motion, self.frame)
 
     # -- checkpoints --------------------------------------------------------------------------
 
@@ -398,11 +325,3 @@ class ImitationEnv:
     def close(self) -> None:
         """Stop the physics threads."""
         self.simulation.close()
-
-
-def _left_ahead(table: ReferenceTable, right: int, left: int) -> NDArray[np.bool_]:
-    """Rows of the reference in which the left foot is ahead of the right one."""
-    apart = table.position[:, left] - table.position[:, right]
-    angle = terms.heading(table.qpos[:, 3:7])
-    # The body faces -y of its heading frame.
-    return terms.to_local(apart, angle)[:, 1] < 0.0

@@ -77,9 +77,7 @@ class Mirror:
         self.vector = (np.arange(3), _VECTOR)
         self.axial = (np.arange(3), _AXIAL)
 
-    def observation(
-        self, widths: dict[str, int]
-    ) -> tuple[NDArray[np.intp], NDArray[np.float32]]:
+    def observation(self, widths: dict[str, int]) -> tuple[NDArray[np.intp], NDArray[np.float32]]:
         """Permutation and signs of a whole observation with blocks of these widths."""
         order, signs, start = [], [], 0
         for name, width in widths.items():

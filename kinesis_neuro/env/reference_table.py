@@ -17,7 +17,8 @@ from kinesis_neuro.body.actuation import moment_matrix, moment_scale
 from kinesis_neuro.body.models import PHYSICS_RATE, Body
 from kinesis_neuro.body.muscle import MuscleParameters
 from kinesis_neuro.errors import IncompatibleError, InvalidInputError
-from kinesis_neuro.motion.inverse import moment_arms, static_optimization
+from kinesis_neuro.motion.dynamics import moment_arms
+from kinesis_neuro.motion.inverse import static_optimization
 from kinesis_neuro.motion.reference import ReferenceMotion
 
 FloatArray = NDArray[np.float64]

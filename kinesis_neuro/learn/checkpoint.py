@@ -98,7 +98,9 @@ def load_policy(source: str | Path) -> Policy:
         n_observations = sum(about.observations.values())
     except (KeyError, TypeError, AttributeError) as error:
         raise FileFormatError(
-            folder / DESCRIPTION, f"an entry is missing or wrong ({error})", "a policy's description"
+            folder / DESCRIPTION,
+            f"an entry is missing or wrong ({error})",
+            "a policy's description",
         ) from error
     policy = Policy(n_observations, len(about.actions), network, about)
     load_tensors(policy, read_tensors(folder / WEIGHTS), folder / WEIGHTS)
@@ -152,7 +154,9 @@ def load_tensors(module: torch.nn.Module, tensors: dict[str, Tensor], path: Path
     try:
         module.load_state_dict(tensors)
     except RuntimeError as error:
-        raise FileFormatError(path, str(error).splitlines()[-1].strip(), "weights of this network") from error
+        raise FileFormatError(
+            path, str(error).splitlines()[-1].strip(), "weights of this network"
+        ) from error
 
 
 def read_json(path: Path) -> dict[str, Any]:

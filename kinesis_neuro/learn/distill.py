@@ -9,7 +9,7 @@ from __future__ import annotations
 import dataclasses
 import json
 import time
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from pathlib import Path
 
 import numpy as np
@@ -26,6 +26,12 @@ from kinesis_neuro.learn.config import NetworkConfig, from_dict, to_dict
 from kinesis_neuro.learn.policy import Policy, PolicyInfo
 from kinesis_neuro.motion.library import load_motion
 from kinesis_neuro.provenance import library_versions
+
+
+def _student_network() -> NetworkConfig:
+    return NetworkConfig(
+        actor=(512, 512, 256), squash=True, initial_mean=-0.9, initial_log_std=-2.3
+    )
 
 
 @dataclass(frozen=True)
@@ -63,9 +69,7 @@ class DistillConfig:
     teacher: str = "walk"
     motions: tuple[str, ...] = ("walk",)
     motion_weights: tuple[float, ...] = ()
-    network: NetworkConfig = NetworkConfig(
-        actor=(512, 512, 256), squash=True, initial_mean=-0.9, initial_log_std=-2.3
-    )
+    network: NetworkConfig = field(default_factory=_student_network)
     n_envs: int = 128
     minutes: float = 6.0
     steps_per_round: int = 8
@@ -95,7 +99,9 @@ class Memory:
         self.filled = min(self.size, self.filled + len(observation))
 
 
-def distill(config: DistillConfig, *, folder: str | Path | None = None, progress: bool = True) -> Policy:
+def distill(
+    config: DistillConfig, *, folder: str | Path | None = None, progress: bool = True
+) -> Policy:
     """Clone a teacher into a policy of excitations.
 
     Parameters
@@ -121,10 +127,16 @@ def distill(config: DistillConfig, *, folder: str | Path | None = None, progress
         )
     motions = [load_motion(name, teacher.about.body) for name in config.motions]
     student_task = dataclasses.replace(task, actuation="excitation")
-    shared = {"n_envs": config.n_envs, "n_threads": n_threads, "seed": config.seed}
     # The student's episodes start with the activations that the teacher's would.
     table = ReferenceTable.build(motions, actuation=task.actuation)
-    env = ImitationEnv(motions, student_task, table=table, **shared)
+    env = ImitationEnv(
+        motions,
+        student_task,
+        table=table,
+        n_envs=config.n_envs,
+        n_threads=n_threads,
+        seed=config.seed,
+    )
     judge = ImitationEnv(motions, task, table=table, n_envs=config.n_envs, n_threads=1)
     if config.motion_weights:
         weights = np.array(config.motion_weights, dtype=float)
@@ -148,10 +160,11 @@ def distill(config: DistillConfig, *, folder: str | Path | None = None, progress
     student.normalizer.load_state_dict(teacher.normalizer.state_dict())
     optimizer = torch.optim.Adam(student.actor.parameters(), lr=config.learning_rate[0])
     memory = Memory(config.memory, env.n_observations, len(env.action_channels))
-    order, _ = env._mirror.action
+    order = env.observer.action_order
 
     observation = env.reset()
-    start, rounds, survival, loss = time.perf_counter(), 0, [], torch.zeros(())
+    survival: list[float] = []
+    start, rounds, loss = time.perf_counter(), 0, torch.zeros(())
     columns = (TextColumn("{task.description}"), BarColumn(), TimeRemainingColumn())
     with Progress(*columns, disable=not progress) as bar, (folder / "log.jsonl").open("w") as log:
         task_id = bar.add_task("cloning", total=60 * config.minutes)

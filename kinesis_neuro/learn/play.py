@@ -91,9 +91,7 @@ def policy_env(
     return env
 
 
-def stratified_frames(
-    length: int, n: int, rng: np.random.Generator
-) -> NDArray[np.intp]:
+def stratified_frames(length: int, n: int, rng: np.random.Generator) -> NDArray[np.intp]:
     """Random frames that cover 0..length evenly: one at random in each of n equal parts."""
     edges = (np.arange(n) + rng.random(n)) / n
     return rng.permutation((edges * length).astype(np.intp))

@@ -97,7 +97,9 @@ class Policy(nn.Module):
         self.normalizer = Normalizer(n_observations)
         self.actor = mlp(n_observations, config.actor, n_actions, 0.01, generator)
         start = np.arctanh(config.initial_mean) if config.squash else config.initial_mean
-        nn.init.constant_(self.actor[-1].bias, float(start))
+        last = self.actor[-1]
+        assert isinstance(last, nn.Linear)
+        nn.init.constant_(last.bias, float(start))
         self.log_std = nn.Parameter(torch.full((n_actions,), config.initial_log_std))
 
     def mean(self, normalized: Tensor) -> Tensor:

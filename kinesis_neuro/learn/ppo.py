@@ -128,13 +128,15 @@ class PPO:
                 onward = self.critic(policy.normalizer(last))[:, 0]
                 reward[torch.from_numpy(result.truncated)] += config.gamma * onward
             done, valid = torch.from_numpy(ended), torch.from_numpy(~result.diverged)
-            steps.append((x, mean, action, policy.log_prob(mean, action), value, reward, done, valid))
+            steps.append(
+                (x, mean, action, policy.log_prob(mean, action), value, reward, done, valid)
+            )
             survival.append(result.episode_time[ended])
             errors.append(result.distance.mean())
             observation = result.observation
         columns = [torch.stack(column) for column in zip(*steps, strict=True)]
         last_value = self.critic(policy.normalizer(torch.from_numpy(observation)))[:, 0]
-        batch = Batch(*columns, last_value=last_value)
+        batch = Batch(*columns, last_value)
         # Statistics follow after the batch, so that its own numbers stay consistent.
         policy.normalizer.update(torch.cat(raw))
         ended_times = np.concatenate(survival)
@@ -154,7 +156,14 @@ class PPO:
         keep = batch.valid.flatten()
         flat = [
             t.flatten(0, 1)[keep]
-            for t in (batch.observation, batch.mean, batch.action, batch.log_prob, advantage, target)
+            for t in (
+                batch.observation,
+                batch.mean,
+                batch.action,
+                batch.log_prob,
+                advantage,
+                target,
+            )
         ]
         n = flat[0].shape[0]
         size = min(config.minibatch, n)

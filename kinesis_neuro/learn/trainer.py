@@ -54,6 +54,7 @@ class Trainer:
         self.critic = mlp(
             self.env.n_observations, config.network.critic, 1, 1.0, generator=self.generator
         )
+        self._inherit_critic()
         self.ppo = PPO(self.policy, self.critic, config.ppo, seed=config.seed)
         self.steps = 0
         self.seconds = 0.0
@@ -99,6 +100,12 @@ class Trainer:
             files.load_tensors(policy, state, Path(config.initial_policy))
         return policy
 
+    def _inherit_critic(self) -> None:
+        """Go on with the critic of the initial policy's run, where its folder has one."""
+        path = Path(self.config.initial_policy) / files.TRAINER_ARRAYS
+        if self.config.initial_policy and path.exists():
+            files.load_tensors(self.critic, _part(files.read_tensors(path), "critic."), path)
+
     # -- one iteration ------------------------------------------------------------------------
 
     def iterate(self) -> dict[str, float]:
@@ -136,7 +143,9 @@ class Trainer:
 
     def save(self) -> None:
         """Write a checkpoint: whole, or the earlier one stays."""
-        arrays = {f"env.{k}": torch.from_numpy(v.copy()) for k, v in self.env.state_arrays().items()}
+        arrays = {
+            f"env.{k}": torch.from_numpy(v.copy()) for k, v in self.env.state_arrays().items()
+        }
         arrays |= {f"critic.{k}": v for k, v in self.critic.state_dict().items()}
         for name, optimizer in self._optimizers().items():
             for index, entry in optimizer.state_dict()["state"].items():

@@ -82,7 +82,9 @@ def solve_box_qp(
             return dx, low - low_dual / x * dx, high + high_dual / slack * dx  # noqa: B023
 
         dx, dl, dh = direction(np.zeros((n_batch, 1)), 0.0, 0.0)
-        step = np.minimum(_longest(x, dx, slack, bounded), _longest_dual(low_dual, dl, high_dual, dh))
+        step = np.minimum(
+            _longest(x, dx, slack, bounded), _longest_dual(low_dual, dl, high_dual, dh)
+        )
         predicted = (
             ((x + step * dx) * (low_dual + step * dl)).sum(1)
             + ((slack - step * dx) * (high_dual + step * dh))[:, bounded].sum(1)
@@ -115,7 +117,5 @@ def _longest(
     return np.minimum(1.0 / 0.995, np.minimum(_ratio(x, dx), high))
 
 
-def _longest_dual(
-    low: FloatArray, dl: FloatArray, high: FloatArray, dh: FloatArray
-) -> FloatArray:
+def _longest_dual(low: FloatArray, dl: FloatArray, high: FloatArray, dh: FloatArray) -> FloatArray:
     return np.minimum(1.0 / 0.995, np.minimum(_ratio(low, dl), _ratio(high, dh)))

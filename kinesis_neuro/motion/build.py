@@ -12,21 +12,15 @@ from dataclasses import dataclass, replace
 import numpy as np
 from numpy.typing import NDArray
 from scipy.interpolate import CubicSpline
-from scipy.ndimage import gaussian_filter1d
 from scipy.spatial.transform import Rotation
 
-from kinesis_neuro.body.kinematics import (
-    Kinematics,
-    contact_points,
-    foot_clearance,
-    kinematics,
-)
 from kinesis_neuro.body.models import PHYSICS_RATE, Body
 from kinesis_neuro.errors import InvalidInputError
+from kinesis_neuro.motion.floor import fit_toes, pelvis_height, settle
 from kinesis_neuro.motion.reference import GroundContact, ReferenceMotion
+from kinesis_neuro.motion.report import RetargetReport, retarget_report
 from kinesis_neuro.motion.skeleton import Skeleton, angle_offsets, hip_shift
 from kinesis_neuro.motion.skeleton import skeleton as find_skeleton
-from kinesis_neuro.motion.report import RetargetReport, retarget_report
 
 FloatArray = NDArray[np.float64]
 
@@ -134,7 +128,9 @@ def build_motion(
             f"Motion {name!r} lasts {time[-1]:.4f} s, which is shorter than one control step."
         )
     # A periodic motion gets a whole number of frames: its time is stretched by under half a frame.
-    grid = np.linspace(0, time[-1], n_new + 1)[:-1] if coordinates.cyclic else np.arange(n_new) / rate
+    grid = (
+        np.linspace(0, time[-1], n_new + 1)[:-1] if coordinates.cyclic else np.arange(n_new) / rate
+    )
     new = {k: _spline(time, v, coordinates.cyclic)(grid) for k, v in table.items()}
 
     qpos = np.tile(body.model.qpos0, (n_new, 1))
@@ -149,13 +145,14 @@ def build_motion(
     if not np.any(new.get("mtp_angle_r", 0.0)):
         qpos = fit_toes(body, qpos, coordinates.cyclic)
         notes.append("toes (mtp_angle) set by floor clearance: the file holds none")
-    height = _pelvis_height(body, qpos)
+    height = pelvis_height(body, qpos)
     ratio = leg_length_ratio or float(np.median(height) / np.median(new["pelvis_ty"]))
     belt = speed * np.arange(n_new) / rate * (time[-1] * rate / n_new if coordinates.cyclic else 1)
     position = np.stack([new["pelvis_tx"] + belt, new["pelvis_ty"], new["pelvis_tz"]], axis=-1)
     qpos[:, :3] = ratio * position @ OPENSIM_TO_WORLD.T
     offset = float(np.median(height - qpos[:, 2])) - STANCE_PENETRATION
     qpos[:, 2] += offset
+    qpos[:, 2] += settle(height - STANCE_PENETRATION - qpos[:, 2], coordinates.cyclic)
     notes.append(f"translations scaled by {ratio:.4f}, height moved by {1e3 * offset:.1f} mm")
 
     way = None
@@ -163,7 +160,9 @@ def build_motion(
         way = OPENSIM_TO_WORLD @ (ratio * np.array([speed * time[-1], 0.0, 0.0]))
     contact = None
     if coordinates.forces is not None and coordinates.pressure is not None:
-        contact = _place_contact(coordinates, time, grid, ratio, qpos, body, subject_mass, source_skeleton)
+        contact = _place_contact(
+            coordinates, time, grid, ratio, qpos, body, subject_mass, source_skeleton
+        )
         lifted = contact.force[..., 2].sum(axis=1).mean() / body.weight
         notes.append(f"measured vertical force is {lifted:.3f} of the body's weight on average")
     motion = ReferenceMotion.from_poses(
@@ -200,7 +199,9 @@ def _check_names(coordinates: Coordinates, body: Body) -> tuple[dict[str, FloatA
             f"{', '.join(sorted(OPENSIM_COORDINATES))}."
         )
     if "pelvis_ty" not in coordinates.values:
-        raise InvalidInputError("The coordinates need at least 'pelvis_ty', the pelvis' height [m].")
+        raise InvalidInputError(
+            "The coordinates need at least 'pelvis_ty', the pelvis' height [m]."
+        )
     table = dict(coordinates.values)
     zero = np.zeros_like(coordinates.time)
     notes = []
@@ -247,63 +248,6 @@ def _set_joints(
     return body.coupling.complete(qpos)[:, 7:]
 
 
-def _pelvis_height(body: Body, qpos: FloatArray) -> FloatArray:
-    """Height of the root that puts the lowest foot point of each frame on the floor [m]."""
-    at_zero = qpos.copy()
-    at_zero[:, :3] = 0.0
-    return -foot_clearance(body, kinematics(body, at_zero)).min(axis=1)
-
-
-def fit_toes(body: Body, qpos: FloatArray, cyclic: bool, n_angles: int = 25) -> FloatArray:
-    """Choose ``mtp_angle`` so that the toes do not sink below the lowest point of the foot.
-
-    Without it the toes reach up to 48 mm into the floor at push-off. The angle of smallest size
-    that clears is taken, then smoothed over 20 ms.
-
-    Parameters
-    ----------
-    qpos : ndarray, shape (n, nq)
-    cyclic : bool
-        Whether the smoothing wraps around.
-    n_angles : int
-        Angles tried within the joint's range.
-    """
-    fitted = qpos.copy()
-    at_zero = qpos.copy()
-    at_zero[:, :3] = 0.0
-    frames = kinematics(body, at_zero)
-    clearance = foot_clearance(body, frames)
-    for side in ("r", "l"):
-        column = 7 + body.joints.index(f"mtp_angle_{side}")
-        joint = body.model.joint(f"mtp_angle_{side}")
-        angles = np.linspace(*joint.range, n_angles)
-        sole = [i for i, c in enumerate(body.contacts) if c != f"toes_{side}"]
-        floor = clearance[:, sole].min(axis=1)
-        sunk = np.maximum(floor - _toe_heights(body, frames, side, angles), 0.0)
-        # Least sinking first; among angles that clear, the least bending.
-        cost = sunk * 1e3 + np.abs(angles)[:, None]
-        best = angles[cost.argmin(axis=0)]
-        mode = "wrap" if cyclic else "nearest"
-        fitted[:, column] = gaussian_filter1d(best, 0.02 * PHYSICS_RATE, mode=mode)
-    return fitted
-
-
-def _toe_heights(body: Body, frames: Kinematics, side: str, angles: FloatArray) -> FloatArray:
-    """Lowest point of the toes for each angle of their joint, shape (n_angles, n)."""
-    model = body.model
-    toes, joint = model.body(f"toes_{side}"), model.joint(f"mtp_angle_{side}")
-    heel = body.segments.index(f"calcn_{side}")
-    calcn = Rotation.from_quat(frames.body_orientation[:, heel], scalar_first=True)
-    points, radii = contact_points(body, f"toes_{side}")
-    mount = Rotation.from_quat(toes.quat, scalar_first=True)
-    bent = mount * Rotation.from_rotvec(angles[:, None] * joint.axis)
-    # Points of the sole in the heel's frame for every angle, then their height in the world.
-    local = toes.pos + np.stack([rotation.apply(points) for rotation in bent])
-    up = calcn.as_matrix()[:, 2]
-    height = np.einsum("apk,nk->anp", local, up) - radii
-    return frames.body_position[:, heel, 2] + height.min(axis=-1)
-
-
 def _place_contact(
     coordinates: Coordinates,
     time: FloatArray,
@@ -314,7 +258,7 @@ def _place_contact(
     subject_mass: float | None,
     source: Skeleton | None,
 ) -> GroundContact:
-    """Forces scaled to the body; centres of pressure placed relative to the pelvis, on the floor."""
+    """Scale forces to the body; place centres of pressure relative to the pelvis, on the floor."""
     assert coordinates.forces is not None and coordinates.pressure is not None
     pelvis = np.stack([coordinates.values.get(k, 0 * time) for k in _TRANSLATIONS], axis=-1)
     relative = coordinates.pressure - pelvis[:, None]
@@ -333,4 +277,3 @@ def _place_contact(
     weight = force[..., 1].sum(axis=1).mean() if subject_mass is None else GRAVITY * subject_mass
     scaled = force @ OPENSIM_TO_WORLD.T * (body.weight / weight)
     return GroundContact(scaled, world)
-

@@ -70,7 +70,8 @@ def load_motion(source: str | Path, body: str | Body = "legs", **options: Any) -
     **options
         For files: ``units`` ("degrees" or "radians", for files that do not say), ``speed`` (of a
         treadmill's belt [m/s]), ``forces`` (file of ground forces), ``force_prefixes``,
-        ``subject_mass`` [kg], ``skeleton`` ("gait2392" or "rajagopal2016"), ``leg_length_ratio``, ``name``, ``rate`` [Hz].
+        ``subject_mass`` [kg], ``skeleton`` ("gait2392" or "rajagopal2016"),
+        ``leg_length_ratio``, ``name``, ``rate`` [Hz].
 
     Returns
     -------

@@ -22,7 +22,7 @@ FloatArray = NDArray[np.float64]
 
 @dataclass(frozen=True)
 class Skeleton:
-    """Right-leg joint centres of a model [m], each in its parent's frame (x forward, y up, z right).
+    """Right-leg joint centres of a model [m], each in its parent's frame (x ahead, y up, z right).
 
     Attributes
     ----------
@@ -65,7 +65,7 @@ def skeleton(name: str) -> Skeleton:
 
 
 def _sagittal_angle(center: FloatArray) -> float:
-    """Angle of a segment's line in the sagittal plane: positive where its end lies forward [rad]."""
+    """Angle of a segment's line in the sagittal plane, positive where its end lies ahead [rad]."""
     return float(np.arctan2(center[0], -center[1]))
 
 
@@ -79,7 +79,7 @@ def angle_offsets(source: Skeleton, body: Body) -> dict[str, float]:
     ankle = np.array(model.body("talus_r").pos)
     thigh = _sagittal_angle(np.array(source.knee)) - _sagittal_angle(knee)
     shank = _sagittal_angle(np.array(source.ankle)) - _sagittal_angle(ankle)
-    # Hip flexion turns the thigh forward; knee flexion turns the shank back, dorsiflexion the foot up.
+    # Hip flexion turns the thigh ahead, knee flexion the shank back, dorsiflexion the foot up.
     return {"hip_flexion": thigh, "knee_angle": thigh - shank, "ankle_angle": -shank}
 
 
