@@ -1,4 +1,4 @@
-"""The command line: ``kinesis-neuro demo | train | evaluate | record``. Thin: no logic."""
+"""The command line: ``kinesis-neuro demo | train | evaluate | record | export``. Thin: no logic."""
 
 from __future__ import annotations
 
@@ -67,7 +67,17 @@ class Record:
     """'stop' or 'restart'."""
 
 
-Command = Demo | Train | Evaluate | Record
+@dataclass(frozen=True)
+class Export:
+    """Convert a recording: NetCDF (.nc) to NWB (.nwb), or back."""
+
+    recording: tyro.conf.Positional[Path]
+    """File to read (.nc or .nwb)."""
+    out: tyro.conf.Positional[Path]
+    """File to write; its suffix chooses the format."""
+
+
+Command = Demo | Train | Evaluate | Record | Export
 
 
 def run(command: Command) -> None:
@@ -92,6 +102,11 @@ def run(command: Command) -> None:
             seed=command.seed,
         )
         print(summary_table(json.loads(result.attrs["summary"])))
+    elif isinstance(command, Export):
+        from kinesis_neuro.nwb import convert
+
+        convert(command.recording, command.out)
+        print(f"Wrote {command.out}")
     else:
         from kinesis_neuro.netcdf import write_netcdf
         from kinesis_neuro.record import record
@@ -110,7 +125,13 @@ def run(command: Command) -> None:
 def main(arguments: list[str] | None = None) -> None:
     """Entry point; errors of the library are printed as one line, without a traceback."""
     command = tyro.extras.subcommand_cli_from_dict(
-        {"demo": Demo, "train": Train, "evaluate": Evaluate, "record": Record},
+        {
+            "demo": Demo,
+            "train": Train,
+            "evaluate": Evaluate,
+            "record": Record,
+            "export": Export,
+        },
         prog="kinesis-neuro",
         description="Muscle-driven bodies that learn to move like people.",
         args=arguments,

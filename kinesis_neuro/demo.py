@@ -72,6 +72,7 @@ def demo(
     """
     from kinesis_neuro.emg.cycles import cycle_statistics, segment_cycles
     from kinesis_neuro.netcdf import write_netcdf
+    from kinesis_neuro.nwb import write_nwb
     from kinesis_neuro.plot.activation import plot_activation, plot_activation_heatmap
     from kinesis_neuro.plot.style import save_figure
     from kinesis_neuro.record import record
@@ -83,8 +84,9 @@ def demo(
     recording = record(policy, duration=duration)
     for line in describe(tracking_metrics(recording)):
         say(line)
-    files = {"recording": folder / "recording.nc"}
+    files = {"recording": folder / "recording.nc", "nwb": folder / "recording.nwb"}
     write_netcdf(recording, files["recording"])
+    write_nwb(recording, files["nwb"], overwrite=True)
 
     statistics = cycle_statistics(segment_cycles(recording[["activation", "ground_force"]]))
     files["activation"] = save_figure(plot_activation(statistics), folder / "activation.pdf")
