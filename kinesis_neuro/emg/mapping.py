@@ -108,8 +108,8 @@ def muscles_of(
     --------
     >>> muscles_of("biceps_femoris")
     {'bflh_r': 1.0}
-    >>> muscles_of("biceps_femoris", mapping={"biceps_femoris": {"bflh": 2, "bfsh": 1}}, side="left")
-    {'bflh_l': 0.6666666666666666, 'bfsh_l': 0.3333333333333333}
+    >>> muscles_of("biceps_femoris", mapping={"biceps_femoris": {"bflh": 3, "bfsh": 1}})
+    {'bflh_r': 0.75, 'bfsh_r': 0.25}
     >>> muscles_of("peroneus_longus", body="legs26")
     {}
     """
