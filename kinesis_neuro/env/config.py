@@ -46,6 +46,9 @@ class ImitationConfig:
         Whether muscle lengths and velocities are observed (activations always are).
     mirror : bool
         Whether the policy sees the body mirrored while the reference's left foot is ahead.
+    hard_starts : float
+        Share of episodes that start where episodes have failed early, in proportion to how often;
+        the others start anywhere.
     reward : RewardWeights
     """
 
@@ -61,6 +64,7 @@ class ImitationConfig:
     lookahead: tuple[int, ...] = (1, 5)
     observe_muscles: bool = False
     mirror: bool = True
+    hard_starts: float = 0.0
     reward: RewardWeights = RewardWeights()
 
     def __post_init__(self) -> None:

@@ -281,7 +281,7 @@ def _start(
     if wanted is None and "start" not in options:
         return None, None
     if wanted is None:
-        chosen = batch.rng.choice(len(names), size=batch.n_envs, p=batch.motion_weight)
+        chosen = batch.rng.choice(len(names), size=batch.n_envs, p=batch.starts.motion_weight)
     else:
         number = names.index(wanted) if wanted in names else int(wanted)
         chosen = np.full(batch.n_envs, number, dtype=np.intp)

@@ -16,6 +16,7 @@ from kinesis_neuro.env.config import ImitationConfig
 from kinesis_neuro.env.observation import Observer, tracked_bodies
 from kinesis_neuro.env.reference_table import ReferenceTable
 from kinesis_neuro.env.simulation import Simulation
+from kinesis_neuro.env.starts import EARLY, Starts
 from kinesis_neuro.motion.reference import ReferenceMotion
 
 FloatArray = NDArray[np.float64]
@@ -94,11 +95,11 @@ class ImitationEnv:
         self.rng = np.random.default_rng(seed)
         self.max_steps = round(self.config.duration * self.config.control_rate)
         self.observer = Observer(self.table, self.config, self.action_channels)
-        # Weights of the draw of motions: by their duration, until somebody sets others.
-        self.motion_weight = self.table.length / self.table.length.sum()
+        self.starts = Starts(self.table, self.config.decimation + 1, self.config.hard_starts)
         n = n_envs
         self.motion = np.zeros(n, dtype=np.intp)
         self.frame = np.zeros(n, dtype=np.intp)
+        self.start_frame = np.zeros(n, dtype=np.intp)
         self.steps = np.zeros(n, dtype=np.intp)
         self.n_diverged = 0
         self.excitation = np.zeros((n, self.body.n_muscles))
@@ -122,8 +123,8 @@ class ImitationEnv:
         which : ndarray of int, optional
             Environments; all by default.
         motion, frame : ndarray of int, optional
-            Motions and physics frames to start at; drawn if not given: motions by duration,
-            frames evenly, leaving at least a control step.
+            Motions and physics frames to start at, both or neither; drawn by :class:`Starts` if
+            not given.
 
         Returns
         -------
@@ -131,11 +132,9 @@ class ImitationEnv:
         """
         which = np.arange(self.n_envs) if which is None else which
         table = self.table
-        if motion is None:
-            motion = self.rng.choice(table.length.size, size=which.size, p=self.motion_weight)
-        if frame is None:
-            room = np.where(table.periodic, 0, self.config.decimation + 1)
-            frame = self.rng.integers(0, table.length[motion] - room[motion])
+        if motion is None or frame is None:
+            motion, frame = self.starts.draw(which.size, self.rng)
+        self.start_frame[which] = frame
         self.motion[which], self.frame[which], self.steps[which] = motion, frame, 0
         rows, shift = table.rows(motion, frame)
         qpos = table.qpos[rows].copy()
@@ -271,6 +270,8 @@ class ImitationEnv:
         done = np.flatnonzero(terminated | truncated)
         observation = self.observe()
         final = observation[done]
+        early = terminated[done] & (episode_time[done] < EARLY)
+        self.starts.report(self.motion[done], self.start_frame[done], early)
         if done.size and self.auto_reset:
             observation = self.reset(done)
         return StepResult(
@@ -308,18 +309,20 @@ class ImitationEnv:
 
     # -- checkpoints --------------------------------------------------------------------------
 
-    _STATE = ("motion", "frame", "steps", "excitation")
+    _STATE = ("motion", "frame", "start_frame", "steps", "excitation")
 
     def state_arrays(self) -> dict[str, NDArray]:
         """Everything that the next step depends on, but the generator, as arrays."""
         arrays = {name: getattr(self, name) for name in self._STATE}
-        return arrays | self.simulation.state_arrays() | {"n_diverged": np.array([self.n_diverged])}
+        counted = {"n_diverged": np.array([self.n_diverged]), "failure": self.starts.failure}
+        return arrays | self.simulation.state_arrays() | counted
 
     def set_state_arrays(self, arrays: dict[str, NDArray]) -> None:
         """Put back what :meth:`state_arrays` gave."""
         for name in self._STATE:
             getattr(self, name)[:] = arrays[name]
         self.n_diverged = int(arrays["n_diverged"][0])
+        self.starts.failure = arrays["failure"].copy()
         self.simulation.set_state_arrays(arrays)
 
     def close(self) -> None:

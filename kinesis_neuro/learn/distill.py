@@ -140,7 +140,7 @@ def distill(
     judge = ImitationEnv(motions, task, table=table, n_envs=config.n_envs, n_threads=1)
     if config.motion_weights:
         weights = np.array(config.motion_weights, dtype=float)
-        env.motion_weight = weights / weights.sum()
+        env.starts.motion_weight = weights / weights.sum()
     # The judge looks at the student's own states.
     judge.simulation.close()
     judge.simulation, judge.motion, judge.frame = env.simulation, env.motion, env.frame

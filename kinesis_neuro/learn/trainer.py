@@ -48,7 +48,7 @@ class Trainer:
         )
         if config.motion_weights:
             weights = np.array(config.motion_weights, dtype=float)
-            self.env.motion_weight = weights / weights.sum()
+            self.env.starts.motion_weight = weights / weights.sum()
         self.generator = torch.Generator().manual_seed(config.seed)
         self.policy = self._first_policy()
         self.critic = mlp(
