@@ -22,8 +22,8 @@ if TYPE_CHECKING:
     from kinesis_neuro.body.models import load_body as load_body
     from kinesis_neuro.errors import KinesisError as KinesisError
     from kinesis_neuro.evaluate import evaluate as evaluate
-    from kinesis_neuro.learn.config import TrainConfig as TrainConfig
     from kinesis_neuro.learn.checkpoint import load_policy as load_policy
+    from kinesis_neuro.learn.config import TrainConfig as TrainConfig
     from kinesis_neuro.learn.trainer import train as train
     from kinesis_neuro.motion.inverse import static_optimization as static_optimization
     from kinesis_neuro.motion.library import load_motion as load_motion

@@ -17,6 +17,7 @@ from kinesis_neuro.env.observation import Observer, tracked_bodies
 from kinesis_neuro.env.reference_table import ReferenceTable
 from kinesis_neuro.env.simulation import Simulation
 from kinesis_neuro.env.starts import EARLY, Starts
+from kinesis_neuro.errors import InvalidInputError
 from kinesis_neuro.motion.reference import ReferenceMotion
 
 FloatArray = NDArray[np.float64]
@@ -123,8 +124,7 @@ class ImitationEnv:
         which : ndarray of int, optional
             Environments; all by default.
         motion, frame : ndarray of int, optional
-            Motions and physics frames to start at, both or neither; drawn by :class:`Starts` if
-            not given.
+            Motions and physics frames to start at; drawn by :class:`Starts` where not given.
 
         Returns
         -------
@@ -132,8 +132,10 @@ class ImitationEnv:
         """
         which = np.arange(self.n_envs) if which is None else which
         table = self.table
-        if motion is None or frame is None:
-            motion, frame = self.starts.draw(which.size, self.rng)
+        if frame is None:
+            motion, frame = self.starts.draw(which.size, self.rng, motion)
+        if motion is None:
+            raise InvalidInputError("Frames to start at need the motions that they belong to.")
         self.start_frame[which] = frame
         self.motion[which], self.frame[which], self.steps[which] = motion, frame, 0
         rows, shift = table.rows(motion, frame)

@@ -47,12 +47,16 @@ class Starts:
         self._bins_of_its_motion = n_bins[self._motion_of]
         self.failure = np.full(n_bins.sum(), 0.5)
 
-    def draw(self, n: int, rng: np.random.Generator) -> tuple[IntArray, IntArray]:
-        """Motions and frames of n episodes."""
+    def draw(
+        self, n: int, rng: np.random.Generator, motion: IntArray | None = None
+    ) -> tuple[IntArray, IntArray]:
+        """Motions and frames of n episodes; of given motions, any frame is as likely."""
         table = self.table
-        motion = rng.choice(table.length.size, size=n, p=self.motion_weight)
+        chosen = motion is not None
+        if motion is None:
+            motion = rng.choice(table.length.size, size=n, p=self.motion_weight)
         frame = rng.integers(0, (table.length - self._room)[motion])
-        if self.hard_share > 0.0:
+        if self.hard_share > 0.0 and not chosen:
             hard = rng.random(n) < self.hard_share
             share = self.motion_weight[self._motion_of] / self._bins_of_its_motion
             weight = self.failure * share

@@ -134,9 +134,11 @@ class PPO:
             survival.append(result.episode_time[ended])
             errors.append(result.distance.mean())
             observation = result.observation
-        columns = [torch.stack(column) for column in zip(*steps, strict=True)]
+        x, mean, action, log_prob, value, reward, done, valid = (
+            torch.stack(column) for column in zip(*steps, strict=True)
+        )
         last_value = self.critic(policy.normalizer(torch.from_numpy(observation)))[:, 0]
-        batch = Batch(*columns, last_value)
+        batch = Batch(x, mean, action, log_prob, value, reward, done, valid, last_value)
         # Statistics follow after the batch, so that its own numbers stay consistent.
         policy.normalizer.update(torch.cat(raw))
         ended_times = np.concatenate(survival)
