@@ -1,4 +1,4 @@
-"""Metabolic power of muscles after Umberger, Gerritsen & Martin (2003).
+"""Metabolic power of muscles after Umberger, Gerritsen & Martin (2003), as revised in 2010.
 
 Heat of activation and maintenance, of shortening and lengthening, and mechanical work, for each
 kilogram of muscle; the muscle's mass follows from its peak force and optimal length.
@@ -13,14 +13,15 @@ from kinesis_neuro.body.muscle import MuscleParameters
 
 FloatArray = NDArray[np.float64]
 
-MODEL_NAME = "Umberger 2003"
+MODEL_NAME = "Umberger 2010"
 
-SPECIFIC_TENSION = 0.25e6  # [Pa]
+SPECIFIC_TENSION = 0.6e6  # [Pa], of the model that the peak forces come from (Rajagopal et al. 2016)
 DENSITY = 1059.7  # [kg/m^3] (Mendez & Keys 1960)
 FAST_TWITCH = 0.5  # fraction of fast fibres; Umberger's own tables give it a muscle, 0.5 on average
 AEROBIC_SCALE = 1.5
 VMAX_FAST = 12.0  # [optimal lengths / s]
 VMAX_SLOW = VMAX_FAST / 2.5
+LENGTHENING = 0.3  # heat of lengthening over slow fibres' heat of shortening; 4 in 2003
 RESTING_RATE = 1.0  # least rate [W/kg]
 
 
@@ -54,7 +55,9 @@ def metabolic_power(
     Notes
     -----
     Umberger, Gerritsen & Martin (2003), Comput Methods Biomech Biomed Engin 6(2), eqs. 8-17, with
-    the rate bounded below by 1 W/kg.
+    the rate bounded below by 1 W/kg; heat of lengthening after Umberger (2010), J R Soc Interface
+    7(50). Fibres shorten and lengthen with the musculotendon here, as MuJoCo's tendons are rigid,
+    which overstates their speeds and with them the power.
     """
     mass = muscle_mass(muscles)
     drive = np.where(excitation > activation, excitation, 0.5 * (excitation + activation))
@@ -71,7 +74,7 @@ def metabolic_power(
     shortening = np.maximum(-speed, 0.0)
     slow = np.minimum(slow_coefficient * shortening, slow_coefficient * VMAX_SLOW)
     shorten_heat = slow * (1.0 - FAST_TWITCH) + fast_coefficient * shortening * FAST_TWITCH
-    lengthen_heat = 4.0 * slow_coefficient * np.maximum(speed, 0.0)
+    lengthen_heat = LENGTHENING * slow_coefficient * np.maximum(speed, 0.0)
     moving = shorten_heat * drive**2 + lengthen_heat * drive
     moving = np.where(stretch > 1.0, moving * isometric, moving)
 
