@@ -19,7 +19,10 @@ from typing import TYPE_CHECKING
 from gymnasium.envs.registration import register, registry
 
 if TYPE_CHECKING:
+    from kinesis_neuro.analysis.compare import compare_emg as compare_emg
     from kinesis_neuro.body.models import load_body as load_body
+    from kinesis_neuro.emg.datasets import list_subjects as list_subjects
+    from kinesis_neuro.emg.datasets import load_subject as load_subject
     from kinesis_neuro.errors import KinesisError as KinesisError
     from kinesis_neuro.evaluate import evaluate as evaluate
     from kinesis_neuro.learn.checkpoint import load_policy as load_policy
@@ -39,10 +42,13 @@ _MODULE_OF = {
     "KinesisError": "kinesis_neuro.errors",
     "ReferenceMotion": "kinesis_neuro.motion.reference",
     "TrainConfig": "kinesis_neuro.learn.config",
+    "compare_emg": "kinesis_neuro.analysis.compare",
     "evaluate": "kinesis_neuro.evaluate",
+    "list_subjects": "kinesis_neuro.emg.datasets",
     "load_body": "kinesis_neuro.body.models",
     "load_motion": "kinesis_neuro.motion.library",
     "load_policy": "kinesis_neuro.learn.checkpoint",
+    "load_subject": "kinesis_neuro.emg.datasets",
     "read_netcdf": "kinesis_neuro.netcdf",
     "record": "kinesis_neuro.record",
     "static_optimization": "kinesis_neuro.motion.inverse",

@@ -174,12 +174,12 @@ def mapping_matrix(
     Returns
     -------
     ndarray, shape (n_channels, n_muscles)
-        Rows sum to one; a row of zeros where the body has no such muscle.
+        Rows sum to one; a row of zeros where the body has, or `muscles` hold, no such muscle.
 
     Raises
     ------
     InvalidInputError
-        If a channel is unknown, or names an actuator that is not among the muscles.
+        If a channel is unknown, or only some of its muscles are there, or one that you name is not.
 
     Examples
     --------
@@ -189,7 +189,11 @@ def mapping_matrix(
     column = {muscle: i for i, muscle in enumerate(muscles)}
     matrix = np.zeros((len(channels), len(muscles)))
     for row, (channel, side) in enumerate(zip(channels, sides, strict=True)):
-        for muscle, weight in muscles_of(channel, body, side, mapping).items():
+        seen = muscles_of(channel, body, side, mapping)
+        own = mapping is not None and channel in mapping
+        if not own and not any(muscle in column for muscle in seen):
+            continue
+        for muscle, weight in seen.items():
             if muscle not in column:
                 raise InvalidInputError(
                     f"Channel {channel!r} ({side}) sees muscle {muscle!r} of body {body!r}, which "

@@ -98,7 +98,7 @@ def make_subject(
     >>> person.envelope.dims, person.attrs["speed"]
     (('cycle', 'phase', 'channel'), 1.2)
     """
-    array = np.asarray(values, dtype=float)
+    array = np.array(values, dtype=float)  # a copy: subjects share nothing
     if (time is None) == (phase is None):
         raise InvalidInputError("Give either time or phase for the samples of a subject.")
     grid = np.asarray(time if time is not None else phase, dtype=float)

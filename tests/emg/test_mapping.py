@@ -86,7 +86,10 @@ def test_users_override_the_table() -> None:
         (lambda: muscles_of("soleus", body="leg"), "Unknown body 'leg'. Available: full"),
         (lambda: muscles_of("soleus", side="r"), "Allowed values are right, left, but got 'r'"),
         (lambda: muscles_of("x", mapping={"x": {"soleus": -1}}), "positive weights"),
-        (lambda: mapping_matrix(["a"], ["soleus"], ["right"]), "sees muscle 'soleus_r'"),
+        (
+            lambda: mapping_matrix(["glmax1_r"], ["gluteus_maximus"], ["right"]),
+            "sees muscle 'glmax2_r'",
+        ),
     ],
 )
 def test_errors_say_what_is_allowed(call, message: str) -> None:

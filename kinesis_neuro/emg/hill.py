@@ -1,0 +1,297 @@
+"""Equivalent excitation: what a Hill muscle on an elastic tendon would need to make a given force.
+
+MuJoCo's muscles have rigid tendons; people's have not. To compare like with like, the simulated
+force along the simulated path is handed to the equilibrium muscle of Millard et al. 2013, solved
+backwards: tendon length from force, fibre length and velocity from the path, activation from the
+Hill equation, excitation from first-order activation dynamics. Nothing is fitted, and nothing here
+knows the EMG. Curves are the quintic Bezier curves of Millard et al. 2013 with OpenSim's defaults.
+"""
+
+from __future__ import annotations
+
+import functools
+from collections.abc import Sequence
+from importlib import resources
+
+import numpy as np
+import pandas as pd
+import xarray as xr
+from numpy.typing import NDArray
+
+from kinesis_neuro.errors import InvalidInputError
+
+FloatArray = NDArray[np.float64]
+Curve = tuple[FloatArray, FloatArray]
+
+TENDON_STRAIN = 0.049
+"""Strain of a tendon at peak isometric force [1] (Millard et al. 2013, after Maganaris & Paul)."""
+
+MAX_SPEED = 10.0
+"""Largest shortening speed [optimal fibre lengths / s] (Zajac 1989)."""
+
+DAMPING = 0.0
+"""Fibre damping [1]. Millard et al. 2013 use 0.1 to keep forward integration stable; MuJoCo's
+muscle has no damper, and one that only the inverse has would ask for excitation wherever a fibre
+shortens.
+"""
+
+TIME_ACTIVATION, TIME_DEACTIVATION = 0.010, 0.040
+"""Time constants of activation [s] (Millard et al. 2013); MuJoCo's defaults as well."""
+
+ELECTROMECHANICAL_DELAY = 0.0
+"""From EMG to force beyond what activation dynamics and tendon make [s]; state it, never fit it.
+Measured between 10 and 100 ms (Cavanagh & Komi 1979; Begovic et al. 2014)."""
+
+_SMALLEST_GAIN = 0.05  # below it the fibre can hardly pull, and the inverse is noise
+_POINTS = 400
+
+
+def _corner(x0: float, y0: float, s0: float, x1: float, y1: float, s1: float, c: float) -> Curve:
+    """Quintic Bezier curve between two points with slopes (Millard et al. 2013, appendix)."""
+    if abs(s0 - s1) > 1e-9:
+        corner_x = (y1 - y0 - x1 * s1 + x0 * s0) / (s0 - s1)
+    else:
+        corner_x = (x0 + x1) / 2
+    corner_y = (corner_x - x1) * s1 + y1
+    xs, ys = np.array([x0, 0, 0, 0, 0, x1]), np.array([y0, 0, 0, 0, 0, y1])
+    xs[1:3], xs[3:5] = x0 + c * (corner_x - x0), x1 + c * (corner_x - x1)
+    ys[1:3], ys[3:5] = y0 + c * (corner_y - y0), y1 + c * (corner_y - y1)
+    u = np.linspace(0, 1, _POINTS)[:, None]
+    k = np.arange(6)
+    basis = np.array([1, 5, 10, 10, 5, 1]) * u**k * (1 - u) ** (5 - k)
+    return basis @ xs, basis @ ys
+
+
+def _join(*parts: Curve) -> Curve:
+    x = np.concatenate([parts[0][0], *(p[0][1:] for p in parts[1:])])
+    y = np.concatenate([parts[0][1], *(p[1][1:] for p in parts[1:])])
+    return x, y
+
+
+def _curviness(value: float) -> float:
+    return 0.1 + 0.8 * value
+
+
+@functools.cache
+def tendon_curve(strain: float = TENDON_STRAIN) -> Curve:
+    """Tendon force-length curve: length [slack lengths], force [peak forces]."""
+    stiffness, toe_force, c = 1.375 / strain, 2 / 3, _curviness(0.5)
+    x_iso = 1 + strain
+    x_toe = (toe_force - 1) / stiffness + x_iso
+    x_foot = 1 + (x_toe - 1) / 10
+    x_mid, y_mid = (toe_force / 2 - 1) / stiffness + x_iso, toe_force / 2
+    slope_mid = y_mid / (x_mid - x_foot)
+    x_ctrl = x_foot + 0.5 * (x_mid - x_foot)
+    y_ctrl = slope_mid * (x_ctrl - x_foot)
+    line = np.array([x_toe, x_iso + 2 * strain])
+    return _join(
+        _corner(1.0, 0.0, 0.0, x_ctrl, y_ctrl, slope_mid, c),
+        _corner(x_ctrl, y_ctrl, slope_mid, x_toe, toe_force, stiffness, c),
+        (line, toe_force + stiffness * (line - x_toe)),
+    )
+
+
+@functools.cache
+def active_curve() -> Curve:
+    """Active force-length curve: length [optimal lengths], force [peak forces]."""
+    x0, x1, x2, x3, slope, c = 0.4441, 0.73, 1.0, 1.8123, 0.8616, _curviness(1.0)
+    delta = 0.05 * x2
+    xs = x2 - delta
+    y1 = 1 - slope * (xs - x1)
+    s01 = 1.25 * y1 / (x1 - x0)
+    x01, y01 = x0 + 0.5 * (x1 - x0), 0.5 * y1
+    x1s, y1s = x1 + 0.5 * (xs - x1), y1 + 0.5 * (1 - y1)
+    x23 = (x2 + delta) + 0.5 * (x3 - (x2 + delta))
+    s23 = -1.0 / ((x3 - delta) - (x2 + delta))
+    return _join(
+        _corner(x0, 0.0, 0.0, x01, y01, s01, c),
+        _corner(x01, y01, s01, x1s, y1s, slope, c),
+        _corner(x1s, y1s, slope, x2, 1.0, 0.0, c),
+        _corner(x2, 1.0, 0.0, x23, 0.5, s23, c),
+        _corner(x23, 0.5, s23, x3, 0.0, 0.0, c),
+    )
+
+
+@functools.cache
+def passive_curve() -> Curve:
+    """Passive force-length curve: length [optimal lengths], force [peak forces]."""
+    strain, low, c = 0.7, 0.2, _curviness(0.75)
+    high = 2 / strain
+    x_iso = 1 + strain
+    x_low = 1 + min(0.1 / high, 0.1 * strain)
+    y_low = low * (x_low - (1 + 0.5 * (x_low - 1)))
+    line = np.array([x_iso, x_iso + 1])
+    return _join(
+        _corner(1.0, 0.0, 0.0, x_low, y_low, low, c),
+        _corner(x_low, y_low, low, x_iso, 1.0, high, c),
+        (line, 1 + high * (line - x_iso)),
+    )
+
+
+@functools.cache
+def velocity_curve() -> Curve:
+    """Force-velocity curve: velocity [MAX_SPEED, lengthening positive], force [isometric]."""
+    largest, near_c, iso, near_e = 1.4, 0.25, 5.0, 0.15
+    concentric, eccentric = _curviness(0.6), _curviness(0.9)
+    y_c, y_e = 0.5 * near_c * 0.1, largest - 0.5 * near_e * 0.1
+    return _join(
+        _corner(-1.0, 0.0, 0.0, -0.9, y_c, near_c, concentric),
+        _corner(-0.9, y_c, near_c, 0.0, 1.0, iso, concentric),
+        _corner(0.0, 1.0, iso, 0.9, y_e, near_e, eccentric),
+        _corner(0.9, y_e, near_e, 1.0, largest, 0.0, eccentric),
+    )
+
+
+@functools.cache
+def hill_parameters() -> pd.DataFrame:
+    """Architecture of the legs' muscles, by name without side (Rajagopal et al. 2016).
+
+    Returns
+    -------
+    DataFrame
+        ``peak_force`` [N], ``optimal_fiber_length`` [m], ``tendon_slack_length`` [m],
+        ``pennation`` [rad] at optimal length.
+
+    Examples
+    --------
+    >>> float(hill_parameters().loc["soleus", "optimal_fiber_length"])
+    0.044
+    """
+    with (resources.files("kinesis_neuro.emg") / "tables" / "hill.csv").open("r") as stream:
+        return pd.read_csv(stream, index_col="muscle")
+
+
+def equivalent_excitation(
+    recording: xr.Dataset,
+    muscles: Sequence[str] | None = None,
+    *,
+    parameters: pd.DataFrame | None = None,
+    tendon_strain: float = TENDON_STRAIN,
+    periodic: bool = False,
+) -> xr.Dataset:
+    """Compute the excitation that a muscle with an elastic tendon would need.
+
+    Forces are those of the recording in newtons; they are scaled to the muscle's peak force here.
+    Where a tendon is slack or the fibre can hardly pull, activation is cut off at 0 or 1, and the
+    result says how often.
+
+    Parameters
+    ----------
+    recording : xarray.Dataset
+        ``muscle_force`` [N] and ``muscle_length`` [m] over time and muscle, and the attribute
+        ``sampling_rate`` [Hz].
+    muscles : sequence of str, optional
+        Muscles wanted; by default all that `parameters` has.
+    parameters : DataFrame, optional
+        As :func:`hill_parameters`; the index may have sides.
+    tendon_strain : float
+        Strain at peak force [1].
+    periodic : bool
+        Whether the first sample follows the last.
+
+    Returns
+    -------
+    xarray.Dataset
+        ``equivalent_excitation``, ``equivalent_activation`` [1], ``fiber_length`` [optimal
+        lengths] over time and muscle, and ``clipped`` (muscle) [1], the part of samples at which
+        the activation was cut off. The recording's attributes and the constants used.
+
+    Raises
+    ------
+    InvalidInputError
+        If a variable or the rate is missing, or a muscle has no parameters.
+
+    Examples
+    --------
+    >>> time = np.arange(4) / 150
+    >>> still = xr.Dataset(
+    ...     {"muscle_force": (("time", "muscle"), np.full((4, 1), 1000.0)),
+    ...      "muscle_length": (("time", "muscle"), np.full((4, 1), 0.32))},
+    ...     coords={"time": time, "muscle": ["soleus_r"]}, attrs={"sampling_rate": 150.0})
+    >>> solved = equivalent_excitation(still)
+    >>> 0.1 < float(solved.equivalent_excitation[0, 0]) < 0.4
+    True
+    """
+    for name in ("muscle_force", "muscle_length"):
+        if name not in recording or set(recording[name].dims) != {"time", "muscle"}:
+            raise InvalidInputError(
+                f"Equivalent excitation needs {name} over time and muscle, which this recording "
+                "has not."
+            )
+    rate = recording.attrs.get("sampling_rate")
+    if not isinstance(rate, float) or not rate > 0 or recording.sizes["time"] < 3:
+        raise InvalidInputError(
+            "Equivalent excitation needs three samples or more and the attribute "
+            f"'sampling_rate' [Hz]; got {recording.sizes['time']} and {rate!r}."
+        )
+    if not 0 < tendon_strain < 0.2:
+        raise InvalidInputError(f"tendon_strain must lie between 0 and 0.2, got {tendon_strain}.")
+    table = hill_parameters() if parameters is None else parameters
+    there = [str(name) for name in recording["muscle"].values]
+    rows = {m: m if m in table.index else m.removesuffix("_r").removesuffix("_l") for m in there}
+    chosen = list(muscles) if muscles is not None else [m for m in there if rows[m] in table.index]
+    lost = [m for m in chosen if m not in rows or rows[m] not in table.index]
+    if lost or not chosen:
+        raise InvalidInputError(
+            f"No muscle architecture for {', '.join(lost) or 'any muscle of this recording'}. The "
+            "table has the muscles of legs, legs_abs, legs_back and full. Give parameters= (a "
+            "DataFrame as hill_parameters() returns)."
+        )
+    index = [there.index(m) for m in chosen]
+    force, length = (
+        recording[name].transpose("time", "muscle").values.astype(float)[:, index]
+        for name in ("muscle_force", "muscle_length")
+    )
+    peak, optimal, slack, pennation = (
+        table.loc[[rows[m] for m in chosen], name].to_numpy(float)
+        for name in ("peak_force", "optimal_fiber_length", "tendon_slack_length", "pennation")
+    )
+    tendon_x, tendon_y = tendon_curve(float(tendon_strain))
+    scaled = np.clip(force / peak, 0.0, tendon_y[-1])
+    tendon = slack * np.interp(scaled, tendon_y, tendon_x)
+    along = np.maximum(length - tendon, 0.1 * optimal)
+    fiber = np.hypot(optimal * np.sin(pennation), along)  # constant height (Millard et al. 2013)
+    cosine = along / fiber
+    velocity = _derivative(fiber, rate, periodic) / (optimal * MAX_SPEED)
+    norm = fiber / optimal
+    pull = np.interp(norm, *active_curve(), left=0.0, right=0.0)
+    gain = pull * np.interp(velocity, *velocity_curve())
+    rest = np.interp(norm, *passive_curve()) + DAMPING * velocity
+    raw = (scaled / cosine - rest) / np.maximum(gain, _SMALLEST_GAIN)
+    # Where nothing pulls, nothing is asked for: a slack muscle is off, however it moves.
+    raw = np.where(scaled > 0, raw, 0.0)
+    activation = np.clip(raw, 0.0, 1.0)
+    excitation = _inverse_activation(activation, rate, periodic)
+    unit = {"units": "1"}
+    dims = ("time", "muscle")
+    along_muscle = {
+        n: ("muscle", c.values[index]) for n, c in recording.coords.items() if c.dims == ("muscle",)
+    }
+    return xr.Dataset(
+        {
+            "equivalent_excitation": (dims, excitation, unit),
+            "equivalent_activation": (dims, activation, unit),
+            "fiber_length": (dims, norm, unit),
+            "clipped": ("muscle", np.mean((raw < -1e-3) | (raw > 1), axis=0), unit),
+        },
+        coords=along_muscle | {"time": recording["time"].variable},
+        attrs=recording.attrs
+        | {
+            "tendon_strain": float(tendon_strain),
+            "equivalent_excitation_model": "Millard 2013, inverse equilibrium; Rajagopal 2016",
+        },
+    )
+
+
+def _derivative(values: FloatArray, rate: float, periodic: bool) -> FloatArray:
+    if periodic:
+        return (np.roll(values, -1, axis=0) - np.roll(values, 1, axis=0)) * rate / 2
+    return np.gradient(values, 1 / rate, axis=0)
+
+
+def _inverse_activation(activation: FloatArray, rate: float, periodic: bool) -> FloatArray:
+    """Excitation from da/dt = (u - a) / tau (Thelen 2003, Millard et al. 2013)."""
+    slope = _derivative(activation, rate, periodic)
+    scale = 0.5 + 1.5 * activation
+    tau = np.where(slope > 0, TIME_ACTIVATION * scale, TIME_DEACTIVATION / scale)
+    return np.clip(activation + slope * tau, 0.0, 1.0)
