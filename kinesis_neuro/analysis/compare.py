@@ -9,22 +9,17 @@ from typing import Any
 import numpy as np
 import xarray as xr
 from numpy.typing import NDArray
-from scipy import fft
 
-from kinesis_neuro.analysis import waveforms as wf
 from kinesis_neuro.analysis.alignment import (
-    N_PHASE,
     ComparisonWarning,
     Waveforms,
     base_channel,
     human_waveforms,
     simulated_waveforms,
 )
-from kinesis_neuro.analysis.ceiling import human_ceilings, peak_scaled
 from kinesis_neuro.analysis.comparison import EMGComparison
-from kinesis_neuro.analysis.intervals import crossed_interval
 from kinesis_neuro.analysis.kinesis_protocol import human_points, kinesis_cycle
-from kinesis_neuro.analysis.null import false_discovery, lag_null, p_value, specificity
+from kinesis_neuro.analysis.measures import compute_measures, unique_names
 from kinesis_neuro.attributes import encode_attr
 from kinesis_neuro.emg.filters import SIMULATION_FILTER, Step, envelope_filter
 from kinesis_neuro.emg.mapping import ChannelMap, muscles_of
@@ -156,7 +151,7 @@ def compare_emg(
         "confidence": float(confidence), "normalisation": _normalisation(people),
         "notes": encode_attr(notes),
     }  # fmt: skip
-    return EMGComparison(_compute(humans, runs, settings, _is_mvc(people)))
+    return EMGComparison(compute_measures(humans, runs, settings, _is_mvc(people)))
 
 
 def _as_list(value: Recordings, what: str) -> list[xr.Dataset]:
@@ -208,7 +203,7 @@ def _common_waveforms(
 ) -> tuple[list[Waveforms], dict[str, list[Waveforms]]]:
     """Bring all to the same channels."""
     humans = [human_waveforms(one) for one in people]
-    names = _unique([human.name for human in humans])
+    names = unique_names([human.name for human in humans])
     common = [c for c in humans[0].channels if all(c in h.channels for h in humans)]
     if channels is not None:
         if lost := [c for c in channels if c not in common]:
@@ -278,11 +273,6 @@ def _label(recording: xr.Dataset, role: str, number: int | None) -> str:
     return name if number is None else f"{name} #{number + 1}"
 
 
-def _unique(names: list[str]) -> list[str]:
-    return [n if names.count(n) == 1 else f"{n} #{names[:i].count(n) + 1}"
-            for i, n in enumerate(names)]  # fmt: skip
-
-
 def _rename(one: Waveforms, name: str) -> Waveforms:
     return Waveforms(name, *[getattr(one, f) for f in one.__dataclass_fields__ if f != "name"])
 
@@ -300,7 +290,7 @@ def _kinesis_waveforms(
         return Waveforms(name, WANG_CHANNELS, (side,) * 9, values, halves, n, np.nan, np.nan, speed)
 
     curves = human_points(people)
-    names = _unique([str(one.attrs.get("subject", "subject")) for one in people])
+    names = unique_names([str(one.attrs.get("subject", "subject")) for one in people])
     humans = [
         wave(n, c, "right", 1, float(one.attrs.get("speed", np.nan)))
         for n, c, one in zip(names, curves, people, strict=True)
@@ -334,158 +324,3 @@ def _normalisation(people: list[xr.Dataset]) -> str:
 
 def _is_mvc(people: list[xr.Dataset]) -> bool:
     return all(p.attrs.get("normalisation") == "mvc" for p in people)
-
-
-def _compute(
-    humans: list[Waveforms],
-    runs: dict[str, list[Waveforms]],
-    settings: dict[str, Any],
-    mvc: bool,
-) -> xr.Dataset:
-    """All measures from mean cycles; (condition, subject, channel, phase) throughout."""
-    everyone = [one for many in runs.values() for one in many]
-    roles = np.array([role for role, many in runs.items() for _ in many])
-    n_sim = len(runs["simulation"])
-    s, h = (np.stack([one.values for one in group]) for group in (everyone, humans))
-    # A flat curve has no shape: nothing of it is explained, which is r = 0.
-    spectra = np.nan_to_num(fft.rfft(wf.standardize(s))), np.nan_to_num(fft.rfft(wf.standardize(h)))
-    cross = np.conj(spectra[0])[:, None] * spectra[1]
-    curve_pair = fft.irfft(cross, N_PHASE, axis=-1)
-    r_pair = curve_pair[..., 0]
-    lag = wf.lags(N_PHASE)
-    allowed = np.abs(lag) <= settings["max_lag"] + 1e-9
-    curve_condition = curve_pair.mean(axis=1)
-    curve = curve_condition[:n_sim].mean(axis=0)
-    rng = np.random.default_rng(settings["seed"])
-    null = lag_null(cross[:n_sim].mean(axis=(0, 1)), N_PHASE, allowed, settings["n_null"], rng)
-    matrix = np.einsum(
-        "sip,njp->ij",
-        np.nan_to_num(wf.standardize(s[:n_sim])) / n_sim,
-        np.nan_to_num(wf.standardize(h)) / len(h),
-    )
-    specific = specificity(matrix, settings["n_null"], rng)
-
-    best = np.where(allowed, curve, -np.inf).argmax(axis=-1)
-    best_r = curve.max(axis=-1, where=allowed, initial=-1.0)
-    common = int(np.where(allowed, curve.mean(axis=0), -np.inf).argmax())
-    interval = crossed_interval(r_pair[:n_sim], settings["confidence"])
-    overall = crossed_interval(r_pair[:n_sim].mean(axis=-1), settings["confidence"])
-    ceiling = human_ceilings(h, np.stack([one.halves for one in humans]))
-    to_mean = np.nan_to_num(wf.pearson(s[:n_sim], peak_scaled(h).mean(axis=0))).mean(axis=0)
-    r = r_pair[:n_sim].mean(axis=(0, 1))
-    p, p_best = p_value(r, null.zero), p_value(best_r, null.best)
-    by_channel: dict[str, FloatArray] = {
-        "r": r, "r_low": interval.low, "r_high": interval.high,
-        "p": p, "p_fdr": false_discovery(p),
-        "null_mean": null.zero.mean(axis=0), "null_95": np.quantile(null.zero, 0.95, axis=0),
-        "best_lag": lag[best], "r_best": best_r,
-        "p_best": p_best, "p_best_fdr": false_discovery(p_best),
-        "null_best_mean": null.best.mean(axis=0),
-        "null_best_95": np.quantile(null.best, 0.95, axis=0),
-        "ceiling_pairwise": ceiling.pairwise,
-        "ceiling_mean_of_others": ceiling.mean_of_others,
-        "ceiling_between_cycle": ceiling.between_cycle,
-        "r_to_mean": to_mean,
-        "r_of_ceiling_pairwise": r / _positive(ceiling.pairwise),
-        "r_of_ceiling_mean": to_mean / _positive(ceiling.mean_of_others),
-        **_shape_measures(s[:n_sim], h, _toe_off(runs["simulation"], humans)),
-    }  # fmt: skip
-    if mvc and settings["signal"] in ("activation", "excitation", "equivalent_excitation"):
-        by_channel["amplitude_ratio"] = s[:n_sim].max(-1).mean(0) / h.max(-1).mean(0)
-    mean_null, mean_phase = null.zero.mean(axis=1), null.common
-    overall_values: dict[str, float] = {
-        "r": float(r.mean()), "r_low": float(overall.low), "r_high": float(overall.high),
-        "p": float(p_value(r.mean(), mean_null)), "p_fdr": np.nan,
-        "null_mean": float(mean_null.mean()), "null_95": float(np.quantile(mean_null, 0.95)),
-        "best_lag": float(lag[common]), "r_best": float(curve.mean(axis=0)[common]),
-        "p_best": float(p_value(curve.mean(axis=0)[common], mean_phase)), "p_best_fdr": np.nan,
-        "null_best_mean": float(mean_phase.mean()),
-        "null_best_95": float(np.quantile(mean_phase, 0.95)),
-        "specificity": specific.advantage, "specificity_p": specific.p,
-        "specificity_wins": specific.wins,
-        "specificity_null_95": float(np.quantile(specific.null, 0.95)),
-    }  # fmt: skip
-    for name, values in by_channel.items():
-        known = values[np.isfinite(values)]
-        overall_values.setdefault(name, float(known.mean()) if known.size else np.nan)
-    order = np.argsort(lag)
-    unit = {"units": "1"}
-    names = list(humans[0].channels)
-    return xr.Dataset(
-        {name: ("channel", values, unit) for name, values in by_channel.items()}
-        | {f"overall_{name}": ((), value, unit) for name, value in overall_values.items()}
-        | {
-            "r_pair": (("condition", "subject", "channel"), r_pair, unit),
-            "r_best_condition": (
-                ("condition", "channel"),
-                curve_condition.max(axis=-1, where=allowed, initial=-1.0),
-                unit,
-            ),
-            "waveform_simulated": (("condition", "channel", "phase"), s, unit),
-            "waveform_human": (("subject", "channel", "phase"), h, unit),
-            "lag_curve": (("lag", "channel"), curve[:, order].T, unit),
-            "specificity": (("channel", "other"), matrix, unit),
-            "n_cycles_simulated": ("condition", np.array([w.n_cycles for w in everyone]), unit),
-            "n_cycles_human": ("subject", np.array([w.n_cycles for w in humans]), unit),
-            "speed_simulated": (
-                "condition", np.array([w.speed for w in everyone]), {"units": "m/s"}
-            ),
-            "speed_human": ("subject", np.array([w.speed for w in humans]), {"units": "m/s"}),
-            "toe_off_phase": ((), _toe_off(runs["simulation"], humans), unit),
-        },
-        coords={
-            "channel": ("channel", np.array(names)),
-            "side": ("channel", np.array(humans[0].sides)),
-            "other": ("other", np.array(names)),
-            "subject": ("subject", np.array([one.name for one in humans])),
-            "condition": ("condition", np.array(_unique([one.name for one in everyone]))),
-            "role": ("condition", roles),
-            "phase": ("phase", np.arange(N_PHASE) / N_PHASE, unit),
-            "lag": ("lag", lag[order], unit),
-        },
-        attrs={"kind": "EMG comparison", **settings},
-    )  # fmt: skip
-
-
-def _positive(values: FloatArray) -> FloatArray:
-    return np.where(values > 0, values, np.nan)
-
-
-def _toe_off(sims: list[Waveforms], humans: list[Waveforms]) -> float:
-    """Mean phase of toe-off of the simulations, else of the people; NaN if neither is known."""
-    for group in (sims, humans):
-        known = np.array([one.toe_off for one in group])
-        if np.isfinite(known).any():
-            return float(np.nanmean(known))
-    return float("nan")
-
-
-def _shape_measures(s: FloatArray, h: FloatArray, toe_off: float) -> dict[str, FloatArray]:
-    """Measures of each channel, means over pairs."""
-    a, b = s[:, None], h[None]
-
-    def over_pairs(values: FloatArray) -> FloatArray:
-        known = np.isfinite(values)
-        total = np.where(known, values, 0.0).sum(axis=(0, 1))
-        return total / _positive(known.sum(axis=(0, 1)).astype(float))
-
-    measures = {
-        "nrmse": over_pairs(wf.nrmse(a, b)),
-        "vaf": over_pairs(wf.variance_accounted_for(a, b)),
-        "cmc": over_pairs(wf.multiple_correlation(a, b)),
-    }
-    split = round(toe_off * N_PHASE) if np.isfinite(toe_off) else 0
-    for name, part in (("stance", slice(0, split)), ("swing", slice(split, None))):
-        usable = 3 <= split <= N_PHASE - 3
-        nothing = np.full(s.shape[1], np.nan)
-        measures[f"r_{name}"] = (
-            over_pairs(wf.pearson(a[..., part], b[..., part])) if usable else nothing
-        )
-        measures[f"nrmse_{name}"] = (
-            over_pairs(wf.nrmse(a[..., part], b[..., part])) if usable else nothing
-        )
-    bursts = wf.main_burst(a), wf.main_burst(b)
-    for name in ("onset", "offset", "peak"):
-        difference = wf.phase_difference(*(getattr(burst, name) for burst in bursts))
-        measures[f"{name}_error"] = over_pairs(difference)
-    return measures

@@ -19,7 +19,7 @@ if TYPE_CHECKING:
 # Columns of the table, in order, with the variables that they are.
 _COLUMNS = (
     *("r", "r_low", "r_high", "p", "p_fdr", "null_mean", "null_95"),
-    *("best_lag", "r_best", "p_best", "p_best_fdr", "null_best_mean", "null_best_95"),
+    *("best_lag", "r_best", "p_best", "null_best_mean", "p_best_phase", "null_best_95"),
     *("ceiling_pairwise", "ceiling_mean_of_others", "ceiling_between_cycle"),
     *("r_to_mean", "r_of_ceiling_pairwise", "r_of_ceiling_mean"),
     *("nrmse", "vaf", "cmc", "r_stance", "r_swing", "nrmse_stance", "nrmse_swing"),
@@ -73,10 +73,14 @@ class EMGComparison:
     def table(self) -> pd.DataFrame:
         """One row a muscle and a last row ``mean``; a copy.
 
-        ``r`` with interval, p and p adjusted for false discovery, and what chance has
-        (``null_...``); ``best_lag`` [cycles, positive: human later] and the same there; the
-        ceilings; ``r_to_mean`` (simulation against the mean of all people, to be held against
-        ``ceiling_mean_of_others``); r as a part of each ceiling; ``nrmse``, ``vaf``, ``cmc``;
+        ``r`` with interval, p (cyclic shifts) and p adjusted for false discovery, and what chance
+        has (``null_...``). ``best_lag`` [cycles, positive: human later] and ``r_best`` there;
+        ``p_best`` is the part of human muscles that the simulated one fits as well at their best
+        lags, ``null_best_mean`` its mean r with those; ``p_best_phase`` and ``null_best_95`` are
+        of random phases. In the row ``mean`` the lag is common to all muscles, and the null is
+        independent shifts of each, with the same freedom. The ceilings; ``r_to_mean`` (simulation
+        against the mean of all people, to be held against ``ceiling_mean_of_others``); r as a part
+        of each ceiling; ``nrmse``, ``vaf``, ``cmc``;
         stance and swing apart; errors of timing [cycles, positive: simulation later]; for each
         baseline ``r:<name>`` and ``r_best:<name>``.
         """

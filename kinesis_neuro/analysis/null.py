@@ -1,6 +1,12 @@
 """What chance would do: cyclic shifts and phase-randomised surrogates, with the same freedom.
 
-Both nulls act on the lag curve averaged over all pairs of simulations and people, muscle by muscle,
+Cyclic shifts keep the shape of a curve; they are the null at zero lag, and of a lag that all
+muscles share. At the best lag of a single muscle they can do nothing, as the lag undoes them.
+Random phases do not keep the shape: two muscles with one burst each reach r = 0.9 at their best
+lag, and random phases do not, so that a p against them says little about muscles
+(docs/comparison.md). What does is how well a simulated muscle fits the other human muscles.
+
+The nulls act on the lag curve averaged over all pairs of simulations and people, muscle by muscle,
 so that a surrogate is the same for all people: it destroys what links simulation and people, and
 keeps what links people to each other.
 """
@@ -29,16 +35,16 @@ class LagNull(NamedTuple):
         At zero lag, the simulated curve shifted by a random part of the cycle.
     zero_phase : ndarray
         At zero lag, the simulated curve with random phases.
-    best : ndarray
-        At the best lag allowed, with random phases: shifts cannot do this, as the best lag undoes
-        them.
+    best_phase : ndarray
+        At the best lag allowed, with random phases.
     common : ndarray, shape (n_null,)
-        Mean over channels at the best common lag, with random phases.
+        Mean over channels at the best common lag, each channel shifted by a random part of the
+        cycle of its own.
     """
 
     zero: FloatArray
     zero_phase: FloatArray
-    best: FloatArray
+    best_phase: FloatArray
     common: FloatArray
 
 
@@ -75,15 +81,55 @@ def lag_null(
     zero_phase, best = np.empty((n_null, n_channels)), np.empty((n_null, n_channels))
     common = np.empty(n_null)
     step = max(1, _CHUNK // (n_channels * n_phase))
+    wave = 2j * np.pi / n_phase * np.arange(n_frequencies)
     for start in range(0, n_null, step):  # memory, not speed
         block = slice(start, min(start + step, n_null))
+        moved = np.exp((wave * shift[block, :, None]).astype(np.complex64))
+        together = np.einsum("cf,kcf->kf", cross / n_channels, moved)
+        common[block] = fft.irfft(together, n_phase, axis=-1)[:, allowed].max(axis=-1)
         angle = rng.random((block.stop - start, n_channels, n_frequencies), dtype=np.float32)
         turned = cross.astype(np.complex64) * np.exp(np.complex64(2j * np.pi) * angle)
         surrogate = fft.irfft(turned, n_phase, axis=-1)
         zero_phase[block] = surrogate[..., 0]
         best[block] = surrogate[..., allowed].max(axis=-1)
-        common[block] = surrogate.mean(axis=1)[:, allowed].max(axis=-1)
     return LagNull(zero, zero_phase, best, common)
+
+
+def best_lag_matrix(
+    simulated: NDArray[np.complex128],
+    human: NDArray[np.complex128],
+    n_phase: int,
+    allowed: NDArray[np.bool_],
+) -> FloatArray:
+    """Correlation at the best lag allowed of every simulated with every human muscle.
+
+    Parameters
+    ----------
+    simulated, human : ndarray, shape (n_channels, n_frequencies)
+        Mean spectra of standardised curves.
+    n_phase : int
+    allowed : ndarray of bool, shape (n_phase,)
+
+    Returns
+    -------
+    ndarray, shape (n_channels, n_channels)
+    """
+    rows = [  # a row at a time: 80 x 80 muscles with all lags would be 5 MB, 400 x 400 not
+        fft.irfft(np.conj(one) * human, n_phase, axis=-1)[:, allowed].max(axis=-1)
+        for one in simulated
+    ]
+    return np.stack(rows)
+
+
+def p_among_others(matrix: FloatArray) -> FloatArray:
+    """How many of the human muscles a simulated one fits as well as its own, by rank.
+
+    Examples
+    --------
+    >>> p_among_others(np.array([[0.9, 0.5], [0.8, 0.7]]))
+    array([0.5, 1. ])
+    """
+    return (matrix >= np.diag(matrix)[:, None] - 1e-9).mean(axis=1)
 
 
 def p_value(observed: FloatArray, null: FloatArray) -> FloatArray:

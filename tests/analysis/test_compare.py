@@ -24,6 +24,7 @@ from kinesis_neuro.analysis.mixed import fit_mixed_model
 from kinesis_neuro.emg.datasets import load_subject
 from kinesis_neuro.emg.subject import make_subject
 from kinesis_neuro.errors import FileFormatError, InvalidInputError
+from kinesis_neuro.plot.compare import plot_comparison
 from kinesis_neuro.schema import validate
 from kinesis_neuro.synthetic import gait_emg
 
@@ -124,6 +125,7 @@ def test_chance_is_reported_with_the_same_freedom_of_lag() -> None:
     assert table["null_best_mean"].iloc[:-1].min() > 0.4  # Pearson r is easy to fool
     assert abs(table.at["mean", "null_mean"]) < 0.1
     narrow = compare(simulation_of(one), people_of(other), n_null=500, max_lag=0.05).table
+    assert 0.05 < table.at["mean", "null_best_mean"] < 0.7
     assert narrow.at["mean", "null_best_mean"] < table.at["mean", "null_best_mean"]
     assert (narrow["best_lag"].abs() <= 0.05 + 1e-9).all()
 
@@ -278,3 +280,12 @@ def test_kinesis_cycles_start_where_the_recipe_says() -> None:
 def test_broken_controls_are_named(tmp_path: Path) -> None:
     with pytest.raises(FileFormatError, match=r"muscle_controls.npy: no such file"):
         read_kinesis_controls(tmp_path)
+
+
+def test_a_figure_is_drawn() -> None:
+    emg = gait_emg(3, 4, 4)
+    figure = compare(simulation_of(emg), people_of(emg), baselines={"x": people_of(emg)}).plot()
+    panels = [axes for part in figure.subfigs for axes in part.axes]
+    assert sum(axes.has_data() for axes in panels) >= 11
+    with pytest.raises(InvalidInputError, match=r"is no comparison"):
+        plot_comparison(emg)

@@ -1,0 +1,96 @@
+"""The inverse Hill muscle undoes the muscle that it is the inverse of."""
+
+from __future__ import annotations
+
+import numpy as np
+import pytest
+import xarray as xr
+
+from kinesis_neuro.emg import hill
+from kinesis_neuro.errors import InvalidInputError
+
+RATE = 300.0
+
+
+def test_curves_pass_through_their_points() -> None:
+    x, y = hill.tendon_curve()
+    assert np.interp(1.0, x, y) == 0.0
+    assert np.interp(1.049, x, y) == pytest.approx(1.0, abs=1e-6)
+    for length, force in ((0.4441, 0.0), (1.0, 1.0), (1.8123, 0.0)):
+        assert np.interp(length, *hill.active_curve()) == pytest.approx(force, abs=1e-6)
+    for length, force in ((1.0, 0.0), (1.7, 1.0)):
+        assert np.interp(length, *hill.passive_curve()) == pytest.approx(force, abs=1e-6)
+    for velocity, force in ((-1.0, 0.0), (0.0, 1.0), (1.0, 1.4)):
+        assert np.interp(velocity, *hill.velocity_curve()) == pytest.approx(force, abs=1e-6)
+    for curve in (hill.tendon_curve(), hill.passive_curve(), hill.velocity_curve()):
+        assert (np.diff(curve[0]) > 0).all() and (np.diff(curve[1]) >= 0).all()
+    assert (np.diff(hill.active_curve()[0]) > 0).all()
+
+
+def forward(excitation: np.ndarray, fiber: np.ndarray) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
+    """Force and path of a soleus whose fibre follows a given course."""
+    row = hill.hill_parameters().loc["soleus"]
+    fine = np.zeros_like(excitation)
+    for k in range(1, excitation.size):
+        a, u = fine[k - 1], excitation[k - 1]
+        scale = 0.5 + 1.5 * a
+        tau = hill.TIME_ACTIVATION * scale if u > a else hill.TIME_DEACTIVATION / scale
+        fine[k] = a + (u - a) / (tau * RATE)
+    length = fiber * row["optimal_fiber_length"]
+    velocity = np.gradient(fiber, 1 / RATE) / hill.MAX_SPEED
+    along = np.sqrt(length**2 - (row["optimal_fiber_length"] * np.sin(row["pennation"])) ** 2)
+    force = (
+        (
+            fine
+            * np.interp(fiber, *hill.active_curve())
+            * np.interp(velocity, *hill.velocity_curve())
+            + np.interp(fiber, *hill.passive_curve())
+        )
+        * along
+        / length
+    )
+    x, y = hill.tendon_curve()
+    path = along + row["tendon_slack_length"] * np.interp(force, y, x)
+    return force * row["peak_force"], path, fine
+
+
+def test_excitation_comes_back() -> None:
+    time = np.arange(600) / RATE
+    excitation = 0.3 + 0.25 * np.sin(2 * np.pi * 1.5 * time)
+    fiber = 0.95 + 0.12 * np.sin(2 * np.pi * 1.0 * time + 1.0)
+    force, path, activation = forward(excitation, fiber)
+    recording = xr.Dataset(
+        {
+            "muscle_force": (("time", "muscle"), force[:, None]),
+            "muscle_length": (("time", "muscle"), path[:, None]),
+        },
+        coords={"time": time, "muscle": ["soleus_l"], "side": ("muscle", ["left"])},
+        attrs={"sampling_rate": RATE},
+    )
+    solved = hill.equivalent_excitation(recording)
+    inner = slice(60, -5)
+    error = solved.equivalent_activation.values[inner, 0] - activation[inner]
+    assert np.abs(error).max() < 0.01
+    error = solved.equivalent_excitation.values[inner, 0] - excitation[inner]
+    assert np.abs(error).max() < 0.06 and np.abs(error).mean() < 0.02
+    assert solved.side.item() == "left" and float(solved.clipped[0]) < 0.05
+    # EMG leads force: the excitation is earlier than the force that it makes.
+    lead = np.corrcoef(excitation[inner], force[inner])[0, 1]
+    assert lead < np.corrcoef(activation[inner], force[inner])[0, 1]
+
+
+def test_bad_input_is_named() -> None:
+    time = np.arange(4) / 150
+    good = xr.Dataset(
+        {name: (("time", "muscle"), np.ones((4, 1))) for name in ("muscle_force", "muscle_length")},
+        coords={"time": time, "muscle": ["soleus_r"]},
+        attrs={"sampling_rate": 150.0},
+    )
+    with pytest.raises(InvalidInputError, match="needs muscle_length over time and muscle"):
+        hill.equivalent_excitation(good.drop_vars("muscle_length"))
+    with pytest.raises(InvalidInputError, match="'sampling_rate'"):
+        hill.equivalent_excitation(good.assign_attrs(sampling_rate=0.0))
+    with pytest.raises(InvalidInputError, match="No muscle architecture for vasti_r"):
+        hill.equivalent_excitation(good.assign_coords(muscle=["vasti_r"]), ["vasti_r"])
+    with pytest.raises(InvalidInputError, match="tendon_strain must lie between"):
+        hill.equivalent_excitation(good, tendon_strain=0.5)
