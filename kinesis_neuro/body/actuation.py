@@ -174,15 +174,48 @@ def moment_control(
     dual = np.zeros_like(action)[..., None]
     target = action[..., None]
     wanted = feedforward[..., None]
+    change, residual = _dual_residual(dual, matrix, transposed, wanted, target, regularization)
     for _ in range(n_iterations):
-        raw = wanted + transposed @ dual
-        change = np.clip(raw, 0.0, 1.0) - wanted
-        residual = matrix @ change + regularization * dual - target
-        inside = ((raw > 0.0) & (raw < 1.0)).astype(matrix.dtype)
+        inside = ((change > -wanted) & (change < 1.0 - wanted)).astype(matrix.dtype)
         slope = (matrix * np.swapaxes(inside, 1, 2)) @ transposed
         slope[:, diagonal, diagonal] += regularization
-        dual = dual - np.linalg.solve(slope, residual)
-    return (np.clip(wanted + transposed @ dual, 0.0, 1.0) - wanted)[..., 0]
+        step = np.linalg.solve(slope, residual)
+        before = np.abs(residual).sum(axis=(1, 2))
+        new = dual - step
+        change, residual = _dual_residual(new, matrix, transposed, wanted, target, regularization)
+        # Where a muscle wakes up on the way the full step overshoots: halve it there.
+        for _ in range(_HALVINGS):
+            worse = np.flatnonzero(np.abs(residual).sum(axis=(1, 2)) > before)
+            if worse.size == 0:
+                break
+            step[worse] *= 0.5
+            new[worse] = dual[worse] - step[worse]
+            change[worse], residual[worse] = _dual_residual(
+                new[worse],
+                matrix[worse],
+                transposed[worse],
+                wanted[worse],
+                target[worse],
+                regularization,
+            )
+        dual = new
+    return change[..., 0]
+
+
+_HALVINGS = 4
+
+
+def _dual_residual(
+    dual: FloatArray,
+    matrix: NDArray[np.floating],
+    transposed: NDArray[np.floating],
+    wanted: FloatArray,
+    target: FloatArray,
+    regularization: float,
+) -> tuple[FloatArray, FloatArray]:
+    """Change of excitations that a dual stands for, and what its equation leaves."""
+    change = np.clip(wanted + transposed @ dual, 0.0, 1.0) - wanted
+    return change, matrix @ change + regularization * dual - target
 
 
 def action_channels(body: Body, actuation: str) -> tuple[str, ...]:

@@ -15,7 +15,9 @@ FloatArray = NDArray[np.float64]
 
 MODEL_NAME = "Umberger 2010"
 
-SPECIFIC_TENSION = 0.6e6  # [Pa], of the model that the peak forces come from (Rajagopal et al. 2016)
+SPECIFIC_TENSION = (
+    0.6e6  # [Pa], of the model that the peak forces come from (Rajagopal et al. 2016)
+)
 DENSITY = 1059.7  # [kg/m^3] (Mendez & Keys 1960)
 FAST_TWITCH = 0.5  # fraction of fast fibres; Umberger's own tables give it a muscle, 0.5 on average
 AEROBIC_SCALE = 1.5

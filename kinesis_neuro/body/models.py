@@ -33,6 +33,9 @@ DIFFERENCES = (
     "with the same contact parameters takes their place.",
     "The time step is 1/150 s instead of 1/500 s.",
     "Automatic reset of diverged states is disabled, so that divergence can be seen.",
+    "Contact pairs between the left and the right leg are dropped: the capsules of shanks and feet "
+    "are wider than a person's, and overlap by up to 30 mm where the legs of a recorded gait pass "
+    "each other.",
     "Sensors are added (frames of the segments, lengths and velocities of the muscles, net contact "
     "wrench of each foot segment); they do not act on the physics.",
     "legs_back is myofullbody without its arms: both subtrees are pruned, with the actuators, "
@@ -203,6 +206,7 @@ def _bare_spec(name: str) -> mujoco.MjSpec:
     if name == "legs_back":
         for side in ("r", "l"):
             spec.delete(spec.body(f"myoarm_{side}_root"))
+    _drop_leg_pairs(spec)
     spec.worldbody.add_geom(
         name="floor",
         type=mujoco.mjtGeom.mjGEOM_PLANE,
@@ -214,6 +218,23 @@ def _bare_spec(name: str) -> mujoco.MjSpec:
     spec.option.timestep = 1.0 / PHYSICS_RATE
     spec.option.disableflags |= mujoco.mjtDisableBit.mjDSBL_AUTORESET
     return spec
+
+
+_LEG_SEGMENTS = ("femur", "tibia", "talus", "calcn", "toes")
+
+
+def _drop_leg_pairs(spec: mujoco.MjSpec) -> None:
+    """Delete the contact pairs of one leg with the other."""
+    side_of = {
+        geom.name: side
+        for side in "rl"
+        for segment in _LEG_SEGMENTS
+        for geom in spec.body(f"{segment}_{side}").geoms
+    }
+    for pair in list(spec.pairs):
+        sides = {side_of.get(pair.geomname1), side_of.get(pair.geomname2)}
+        if sides == {"r", "l"}:
+            spec.delete(pair)
 
 
 def _add_sensors(spec: mujoco.MjSpec, segments: tuple[str, ...]) -> dict[str, int]:
@@ -285,7 +306,7 @@ _NOT_PHYSICS = (
     *("mesh_", "tex", "mat_", "skin", "vis", "cam_", "light_", "bvh", "oct", "sensor_", "key_"),
     *("name_", "names", "paths", "geom_rgba", "site_rgba", "tendon_rgba", "geom_matid", "text_"),
     *("site_matid", "tendon_matid", "geom_aabb", "geom_group", "site_group", "B_", "D_", "M_"),
-    *("map", "mapM", "mapD", "stat", "numeric_", "geom_dataid", "buffer"),
+    *("map", "stat", "numeric_", "geom_dataid", "buffer"),
 )
 
 
@@ -300,7 +321,8 @@ def _fingerprint(model: mujoco.MjModel) -> dict[str, str]:
         "layout": hash_arrays({kind: "\n".join(values) for kind, values in names.items()})
     }
     for field in sorted(dir(model)):
-        value = None if field.startswith(_NOT_PHYSICS) else getattr(model, field)
+        skip = field.startswith(("_", *_NOT_PHYSICS))
+        value = None if skip else getattr(model, field)
         if isinstance(value, np.ndarray) and value.size and value.dtype.kind in "fiub":
             fingerprint[field] = hash_arrays({field: value})
     options = {k: getattr(model.opt, k) for k in dir(model.opt) if not k.startswith("_")}

@@ -17,6 +17,28 @@ FloatArray = NDArray[np.float64]
 
 
 @dataclass(frozen=True, eq=False)
+class PassiveParameters:
+    """Parameters of the passive curve, one array entry a muscle; see :class:`MuscleParameters`."""
+
+    optimal_length: FloatArray
+    tendon_slack_length: FloatArray
+    peak_force: FloatArray
+    lmax: FloatArray
+    fpmax: FloatArray
+
+
+def _scaling(
+    prm: FloatArray, length_range: FloatArray, acc0: FloatArray
+) -> tuple[FloatArray, FloatArray, FloatArray]:
+    """Optimal length, tendon slack length and peak force as MuJoCo derives them."""
+    tiny = 1e-15
+    optimal = (length_range[:, 1] - length_range[:, 0]) / np.maximum(tiny, prm[1] - prm[0])
+    # A negative force asks for scale / acc0.
+    peak = np.where(prm[2] < 0, prm[3] / np.maximum(tiny, acc0), prm[2])
+    return optimal, length_range[:, 0] - prm[0] * optimal, peak
+
+
+@dataclass(frozen=True, eq=False)
 class MuscleParameters:
     """Parameters of all muscles of a model, one array entry a muscle.
 
@@ -28,8 +50,10 @@ class MuscleParameters:
         Constant tendon length ``LT`` [m].
     peak_force : ndarray, shape (n_muscles,)
         Force at zero velocity, optimal length and full activation [N].
-    lmin, lmax, vmax, fpmax, fvmax : ndarray, shape (n_muscles,)
-        Shape of the curves [1]; vmax in optimal lengths a second.
+    lmin, lmax, vmax, fvmax : ndarray, shape (n_muscles,)
+        Shape of the active curves [1]; vmax in optimal lengths a second.
+    passive : PassiveParameters
+        Of the passive curve: MuJoCo keeps them apart, and a model may give them other values.
     length_range : ndarray, shape (n_muscles, 2)
         Feasible musculotendon lengths [m].
     time_activation, time_deactivation : ndarray, shape (n_muscles,)
@@ -42,8 +66,8 @@ class MuscleParameters:
     lmin: FloatArray
     lmax: FloatArray
     vmax: FloatArray
-    fpmax: FloatArray
     fvmax: FloatArray
+    passive: PassiveParameters
     length_range: FloatArray
     time_activation: FloatArray
     time_deactivation: FloatArray
@@ -51,21 +75,20 @@ class MuscleParameters:
     @classmethod
     def from_model(cls, model: mujoco.MjModel) -> MuscleParameters:
         """Read the parameters of every actuator (all must be muscles)."""
-        prm = model.actuator_gainprm.T
-        length_range = model.actuator_lengthrange
-        # engine_util_misc: L0 = (lr1 - lr0) / (range1 - range0)
-        optimal = (length_range[:, 1] - length_range[:, 0]) / np.maximum(1e-15, prm[1] - prm[0])
-        # A negative force asks for scale / acc0.
-        peak = np.where(prm[2] < 0, prm[3] / np.maximum(1e-15, model.actuator_acc0), prm[2])
+        prm, length_range = model.actuator_gainprm.T, model.actuator_lengthrange
+        optimal, slack, peak = _scaling(prm, length_range, model.actuator_acc0)
+        bias = model.actuator_biasprm.T
         return cls(
             optimal_length=optimal,
-            tendon_slack_length=length_range[:, 0] - prm[0] * optimal,
+            tendon_slack_length=slack,
             peak_force=peak,
             lmin=prm[4].copy(),
             lmax=prm[5].copy(),
             vmax=prm[6].copy(),
-            fpmax=prm[7].copy(),
             fvmax=prm[8].copy(),
+            passive=PassiveParameters(
+                *_scaling(bias, length_range, model.actuator_acc0), bias[5].copy(), bias[7].copy()
+            ),
             length_range=length_range.copy(),
             time_activation=model.actuator_dynprm[:, 0].copy(),
             time_deactivation=model.actuator_dynprm[:, 1].copy(),
@@ -103,11 +126,12 @@ class MuscleParameters:
 
     def force_passive(self, length: FloatArray) -> FloatArray:
         """Passive force-length curve [1], zero below optimal length."""
-        x = self.normalized_length(length)
-        knee = 0.5 * (1.0 + self.lmax)
+        own = self.passive
+        x = (length - own.tendon_slack_length) / own.optimal_length
+        knee = 0.5 * (1.0 + own.lmax)
         stretch = (x - 1.0) / np.maximum(1e-15, knee - 1.0)
         parabola = 0.5 * np.square(np.maximum(stretch, 0.0))
-        return self.fpmax * np.where(stretch <= 1.0, parabola, stretch - 0.5)
+        return own.fpmax * np.where(stretch <= 1.0, parabola, stretch - 0.5)
 
     def gain(self, length: FloatArray, velocity: FloatArray) -> FloatArray:
         """Force for each unit of activation [N]; negative, as muscles pull (mju_muscleGain)."""
@@ -115,7 +139,7 @@ class MuscleParameters:
 
     def bias(self, length: FloatArray) -> FloatArray:
         """Passive force [N]; negative, as muscles pull (mju_muscleBias)."""
-        return -self.peak_force * self.force_passive(length)
+        return -self.passive.peak_force * self.force_passive(length)
 
     def force(self, activation: FloatArray, length: FloatArray, velocity: FloatArray) -> FloatArray:
         """Muscle force [N], tension positive.

@@ -208,8 +208,9 @@ class ImitationEnv:
     def _moment_part(self, action: FloatArray) -> FloatArray | None:
         """Change of excitations that the action asks for, held over the control step."""
         table = self.table
-        if table.moment_matrix is None or table.feedforward is None:
+        if self.config.actuation != "moment":
             return None
+        assert table.moment_matrix is not None and table.feedforward is not None
         rows, _ = table.rows(self.motion, self.frame + self.config.lead)
         return act.moment_control(action, table.moment_matrix[rows], table.feedforward[rows])
 
@@ -271,6 +272,9 @@ class ImitationEnv:
         episode_time = self.steps / config.control_rate
         done = np.flatnonzero(terminated | truncated)
         observation = self.observe()
+        # What a diverged state looks like is of no use to anybody.
+        observation[diverged] = 0.0
+        distance[diverged] = config.termination_distance
         final = observation[done]
         early = terminated[done] & (episode_time[done] < EARLY)
         self.starts.report(self.motion[done], self.start_frame[done], early)

@@ -122,7 +122,7 @@ class ReferenceTable:
     ) -> tuple[NDArray[np.intp], FloatArray]:
         """Rows of frames of motions, and how far their cycle has moved.
 
-        Frames beyond the end wrap around in a periodic motion and stay at the last one in another.
+        Frames beyond an end wrap around in a periodic motion and stay at that end in another.
 
         Returns
         -------
@@ -133,7 +133,7 @@ class ReferenceTable:
         length = self.length[motion]
         cycle, inside = np.divmod(frame, length)
         periodic = self.periodic[motion]
-        inside = np.where(periodic, inside, np.minimum(frame, length - 1))
+        inside = np.where(periodic, inside, np.clip(frame, 0, length - 1))
         shift = np.where(periodic, cycle, 0)[:, None] * self.displacement[motion]
         return self.start[motion] + inside, shift
 

@@ -6,6 +6,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from kinesis_neuro.env.reference_table import ReferenceTable
+from kinesis_neuro.errors import InvalidInputError
 
 IntArray = NDArray[np.intp]
 
@@ -41,6 +42,12 @@ class Starts:
         self.table, self.hard_share = table, hard_share
         self.motion_weight = table.length / table.length.sum()
         self._room = np.where(table.periodic, 0, room)
+        for motion, left in zip(table.motions, table.length - self._room, strict=True):
+            if left < 1:
+                raise InvalidInputError(
+                    f"Motion {motion.name!r} has {motion.n_frames} frames, too few for an episode, "
+                    f"which needs {room + 1}."
+                )
         n_bins = -(-(table.length - self._room) // BIN)
         self._first_bin = np.concatenate([[0], np.cumsum(n_bins)[:-1]])
         self._motion_of = np.repeat(np.arange(n_bins.size), n_bins)

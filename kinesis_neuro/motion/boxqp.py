@@ -93,7 +93,8 @@ def solve_box_qp(
         dx, dl, dh = direction(centre[:, None], dx * dl, -dx * dh)
         primal = np.minimum(1.0, 0.995 * _longest(x, dx, slack, bounded))
         dual = np.minimum(1.0, 0.995 * _longest_dual(low_dual, dl, high_dual, dh))
-        step = np.minimum(primal, dual)
+        # Who has converged waits where it is: going on would end in 0 / 0.
+        step = np.where(error[:, None] < tolerance, 0.0, np.minimum(primal, dual))
         x = x + step * dx
         low_dual = low_dual + step * dl
         high_dual = high_dual + step * dh

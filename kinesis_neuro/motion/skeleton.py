@@ -69,10 +69,19 @@ def _sagittal_angle(center: FloatArray) -> float:
     return float(np.arctan2(center[0], -center[1]))
 
 
-def angle_offsets(source: Skeleton, body: Body) -> dict[str, float]:
-    """What to add to sagittal angles so that thigh and shank lie along the same lines [rad].
+def angle_offsets(source: Skeleton, body: Body, ratio: float = 1.0) -> dict[str, float]:
+    """What to add to angles so that thigh and shank lie along the same lines [rad].
 
-    The foot keeps its orientation. Knee flexion counts positive here.
+    In the sagittal plane the segments' lines keep their directions, and the foot its orientation.
+    In the frontal plane the hips may lie farther apart in one model than in the other; the legs
+    are turned about them so that the ankles keep their distance. Knee flexion counts positive.
+
+    Parameters
+    ----------
+    source : Skeleton
+    body : Body
+    ratio : float
+        Body's leg length over the source model's.
     """
     model = body.model
     knee = np.array(model.body("tibia_r").pos)
@@ -80,7 +89,15 @@ def angle_offsets(source: Skeleton, body: Body) -> dict[str, float]:
     thigh = _sagittal_angle(np.array(source.knee)) - _sagittal_angle(knee)
     shank = _sagittal_angle(np.array(source.ankle)) - _sagittal_angle(ankle)
     # Hip flexion turns the thigh ahead, knee flexion the shank back, dorsiflexion the foot up.
-    return {"hip_flexion": thigh, "knee_angle": thigh - shank, "ankle_angle": -shank}
+    hip = np.array(model.body("femur_r").pos)
+    narrower = ratio * source.hip[2] - hip[2]
+    abduction = np.arctan2(narrower, np.linalg.norm(knee) + np.linalg.norm(ankle))
+    return {
+        "hip_flexion": thigh,
+        "hip_adduction": -float(abduction),
+        "knee_angle": thigh - shank,
+        "ankle_angle": -shank,
+    }
 
 
 def hip_shift(
@@ -106,5 +123,8 @@ def hip_shift(
     """
     sides = np.array([[1.0, 1.0, 1.0], [1.0, 1.0, -1.0]])
     scaled = ratio * np.array(source.hip) * sides @ to_world.T
-    own = np.stack([body.model.body(f"femur_{side}").pos for side in "rl"]) @ to_world.T
+    own = np.stack([body.model.body(f"femur_{side}").pos for side in "rl"])
+    # Sideways the feet stand where the subject's do (see angle_offsets), so nothing is shifted.
+    own[:, 2] = ratio * source.hip[2] * np.array([1.0, -1.0])
+    own = own @ to_world.T
     return np.stack([root.apply(shift) for shift in own - scaled], axis=1)
