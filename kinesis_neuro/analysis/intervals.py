@@ -121,5 +121,6 @@ def bca_interval(
         (z,), np.mean, confidence_level=confidence, n_resamples=n_resamples, method="BCa",
         rng=np.random.default_rng(seed), vectorized=True,
     )  # fmt: skip
-    low, high = result.confidence_interval
-    return Interval(*(np.asarray(np.tanh(v)) for v in (z.mean(), low, high)), np.asarray(np.nan))
+    limits = result.confidence_interval
+    mean, low, high = (np.asarray(np.tanh(v)) for v in (z.mean(), limits.low, limits.high))
+    return Interval(mean, low, high, np.asarray(np.nan))

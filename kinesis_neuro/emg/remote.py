@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import csv
 import functools
+import importlib.util
 import os
 from importlib import resources
 from pathlib import Path
@@ -105,8 +106,4 @@ def _download(name: str, remote: Remote, looked: str) -> Path:
 
 
 def _has_tqdm() -> bool:
-    try:
-        import tqdm  # noqa: F401
-    except ImportError:
-        return False
-    return True
+    return importlib.util.find_spec("tqdm") is not None

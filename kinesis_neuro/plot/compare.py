@@ -7,6 +7,7 @@ import numpy as np
 import xarray as xr
 from matplotlib.axes import Axes
 from matplotlib.figure import Figure, SubFigure
+from matplotlib.patches import Rectangle
 
 from kinesis_neuro.errors import InvalidInputError
 from kinesis_neuro.plot.names import muscle_label
@@ -45,9 +46,9 @@ def plot_comparison(comparison: xr.Dataset) -> Figure:
     rows = int(np.ceil(min(n, _MOST_CURVES) / _COLUMNS))
     with figure_style():
         figure = plt.figure(figsize=(1.35 * WIDTH, max(1.25 * rows, 4.6)), layout="constrained")
-        left, right = figure.subfigures(1, 2, width_ratios=(1.25, 1.0), wspace=0.02)
+        left, right = np.ravel(figure.subfigures(1, 2, width_ratios=(1.25, 1.0), wspace=0.02))
         _curves(left, comparison, rows)
-        above, below = right.subfigures(2, 1, height_ratios=(1.15, 1.0))
+        above, below = np.ravel(right.subfigures(2, 1, height_ratios=(1.15, 1.0)))
         _correlations(above, comparison)
         _specificity(below, comparison)
     plt.close(figure)  # pyplot would keep it, and show it a second time in notebooks
@@ -137,7 +138,7 @@ def _specificity(figure: SubFigure, data: xr.Dataset) -> None:
     ax.set_yticks(range(n), labels, fontsize=size)
     # The diagonal is what should win; it is outlined, so that it shows without colour.
     for k in range(n) if n <= 40 else ():
-        ax.add_patch(plt.Rectangle((k - 0.5, k - 0.5), 1, 1, fill=False, lw=0.8, ec="#202020"))
+        ax.add_patch(Rectangle((k - 0.5, k - 0.5), 1, 1, fill=False, lw=0.8, ec="#202020"))
     p = float(data["overall_specificity_p"])
     ax.set(xlabel="Human muscle", ylabel="Simulated muscle")
     if np.isfinite(p):
