@@ -327,7 +327,7 @@ def _bin_by_phase(
 
 def _means(cycles: FloatArray) -> tuple[FloatArray, FloatArray, int]:
     """Mean over cycles (cycle, channel, phase), those of odd and even ones, and how many."""
-    finite = np.isfinite(cycles).all(axis=-1)[..., None]
+    finite: NDArray[np.bool_] = np.asarray(np.isfinite(cycles).all(axis=-1, keepdims=True))
     kept = np.where(finite, cycles, 0.0)
 
     def mean(index: slice) -> FloatArray:

@@ -46,9 +46,11 @@ def plot_comparison(comparison: xr.Dataset) -> Figure:
     rows = int(np.ceil(min(n, _MOST_CURVES) / _COLUMNS))
     with figure_style():
         figure = plt.figure(figsize=(1.35 * WIDTH, max(1.25 * rows, 4.6)), layout="constrained")
-        left, right = np.ravel(figure.subfigures(1, 2, width_ratios=(1.25, 1.0), wspace=0.02))
+        outer = figure.subfigures(1, 2, squeeze=False, width_ratios=(1.25, 1.0), wspace=0.02)
+        left, right = outer[0]
         _curves(left, comparison, rows)
-        above, below = np.ravel(right.subfigures(2, 1, height_ratios=(1.15, 1.0)))
+        inner = right.subfigures(2, 1, squeeze=False, height_ratios=(1.15, 1.0))
+        above, below = inner[:, 0]
         _correlations(above, comparison)
         _specificity(below, comparison)
     plt.close(figure)  # pyplot would keep it, and show it a second time in notebooks
