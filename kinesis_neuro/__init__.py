@@ -19,7 +19,14 @@ from typing import TYPE_CHECKING
 from gymnasium.envs.registration import register, registry
 
 if TYPE_CHECKING:
+    from kinesis_neuro.analysis.circular import circular_mean as circular_mean
+    from kinesis_neuro.analysis.clusters import cluster_permutation_test as cluster_permutation_test
     from kinesis_neuro.analysis.compare import compare_emg as compare_emg
+    from kinesis_neuro.analysis.correlation import cross_correlation as cross_correlation
+    from kinesis_neuro.analysis.locking import phase_locking as phase_locking
+    from kinesis_neuro.analysis.phase import gait_phase as gait_phase
+    from kinesis_neuro.analysis.synergy import extract_synergies as extract_synergies
+    from kinesis_neuro.analysis.synergy_match import match_synergies as match_synergies
     from kinesis_neuro.body.models import load_body as load_body
     from kinesis_neuro.emg.datasets import list_subjects as list_subjects
     from kinesis_neuro.emg.datasets import load_subject as load_subject
@@ -42,13 +49,20 @@ _MODULE_OF = {
     "KinesisError": "kinesis_neuro.errors",
     "ReferenceMotion": "kinesis_neuro.motion.reference",
     "TrainConfig": "kinesis_neuro.learn.config",
+    "circular_mean": "kinesis_neuro.analysis.circular",
+    "cluster_permutation_test": "kinesis_neuro.analysis.clusters",
     "compare_emg": "kinesis_neuro.analysis.compare",
+    "cross_correlation": "kinesis_neuro.analysis.correlation",
     "evaluate": "kinesis_neuro.evaluate",
+    "extract_synergies": "kinesis_neuro.analysis.synergy",
+    "gait_phase": "kinesis_neuro.analysis.phase",
     "list_subjects": "kinesis_neuro.emg.datasets",
     "load_body": "kinesis_neuro.body.models",
     "load_motion": "kinesis_neuro.motion.library",
     "load_policy": "kinesis_neuro.learn.checkpoint",
     "load_subject": "kinesis_neuro.emg.datasets",
+    "match_synergies": "kinesis_neuro.analysis.synergy_match",
+    "phase_locking": "kinesis_neuro.analysis.locking",
     "read_netcdf": "kinesis_neuro.netcdf",
     "record": "kinesis_neuro.record",
     "static_optimization": "kinesis_neuro.motion.inverse",
