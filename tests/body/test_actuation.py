@@ -167,8 +167,15 @@ def bounded_least_effort(
     return lsq_linear(system, right, bounds, method="bvls", tol=1e-13).x
 
 
-@pytest.mark.xfail(reason="plain Newton steps overshoot and cycle where muscles are silent")
-@pytest.mark.parametrize("size", [0.05, 0.3])
+@pytest.mark.parametrize(
+    "size",
+    [
+        0.05,
+        pytest.param(
+            0.3, marks=pytest.mark.xfail(reason="four steps, halved four times, end too early")
+        ),
+    ],
+)
 def test_moment_control_is_scipys_where_muscles_are_silent(
     legs: Body, standing: mujoco.MjData, size: float
 ) -> None:

@@ -45,17 +45,7 @@ def test_active_force_is_mujocos(name: str) -> None:
     assert (relative == 0).any() and (relative == -1).any() and (relative < -1.2).any()
 
 
-@pytest.mark.parametrize(
-    "name",
-    [
-        "legs26",
-        "legs",
-        pytest.param(
-            "full",
-            marks=pytest.mark.xfail(reason="SUPSP's biasprm differs from its gainprm in myo-sim"),
-        ),
-    ],
-)
+@pytest.mark.parametrize("name", ["legs26", "legs", "full"])
 def test_passive_force_is_mujocos(name: str) -> None:
     model = load_body(name).model
     muscles = MuscleParameters.from_model(model)
