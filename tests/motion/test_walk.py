@@ -110,7 +110,6 @@ def test_force_brakes_and_then_propels(walk: ReferenceMotion) -> None:
         assert stance[-third:].mean() < -0.02 * walk.body.weight
 
 
-@pytest.mark.xfail(reason="settling the height within 40 ms accelerates the body as no force does")
 def test_acceleration_of_the_mass_is_the_force(walk: ReferenceMotion) -> None:
     """Newton on the whole body: vertical force follows the pelvis' vertical acceleration."""
     height = walk.loop(3).qpos[:, 2]
