@@ -101,8 +101,10 @@ def record(
     n_falls = 0
     for _ in range(n_steps):
         action = played.act(observation)
+        # The policy may see the body mirrored; the recording keeps the body's own sides.
+        applied = env.own_sides(action)
         result = env.step(action)
-        trace.control_step(env, action, result.reward, n_falls)
+        trace.control_step(env, applied, result.reward, n_falls)
         observation = result.observation
         if result.terminated[0]:
             n_falls += 1

@@ -200,7 +200,7 @@ class ImitationEnv:
         drive += config.action_scale * action if moment_part is None else moment_part
         return np.clip(drive, 0.0, 1.0) if clip else drive
 
-    def _own_sides(self, action: NDArray[np.floating]) -> FloatArray:
+    def own_sides(self, action: NDArray[np.floating]) -> FloatArray:
         """Actions clipped, and in the body's own sides."""
         clipped = np.clip(np.asarray(action, dtype=np.float64), -1.0, 1.0)
         return self.observer.unmirrored(clipped, self.motion, self.frame)
@@ -220,7 +220,7 @@ class ImitationEnv:
         The feed-forward runs on through the step, the muscles' distance from the reference is
         taken to stay as it is now: what a policy of excitations can learn from this one.
         """
-        clipped = self._own_sides(action)
+        clipped = self.own_sides(action)
         moment_part = self._moment_part(clipped)
         drive = self.excite(clipped, moment_part, clip=False)
         table, lead = self.table, self.config.lead
@@ -242,7 +242,7 @@ class ImitationEnv:
             In [-1, 1]; what lies outside is clipped.
         """
         config, simulation, table = self.config, self.simulation, self.table
-        action = self._own_sides(action)
+        action = self.own_sides(action)
         moment_part = self._moment_part(action)
         diverged = np.zeros(self.n_envs, dtype=bool)
         self.mean_excitation[:] = 0.0

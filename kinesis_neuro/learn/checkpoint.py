@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import dataclasses
 import json
+import warnings
 from pathlib import Path
 from typing import Any
 
@@ -11,6 +12,7 @@ import numpy as np
 import torch
 from torch import Tensor
 
+from kinesis_neuro.body.models import Body
 from kinesis_neuro.errors import FileFormatError, IncompatibleError, unknown_name
 from kinesis_neuro.formats.atomic import atomic_directory, recover_directory
 from kinesis_neuro.learn.config import NetworkConfig, from_dict
@@ -90,21 +92,36 @@ def load_policy(source: str | Path) -> Policy:
     recover_directory(folder)
     if not folder.is_dir():
         raise unknown_name("policy", str(source), shipped)
-    described = read_json(folder / DESCRIPTION)
+    policy = _described_policy(folder / DESCRIPTION)
+    tensors = read_tensors(folder / WEIGHTS)
+    broken = sorted(name for name, value in tensors.items() if not torch.isfinite(value).all())
+    if broken:
+        raise FileFormatError(folder / WEIGHTS, f"not finite: {', '.join(broken)}", "numbers")
+    load_tensors(policy, tensors, folder / WEIGHTS)
+    return policy.eval()
+
+
+def _described_policy(path: Path) -> Policy:
+    """A policy of the shape that a description asks for, with weights of its own."""
+    described = read_json(path)
     try:
         network = from_dict(NetworkConfig, described.pop("network"))
         described["actions"] = tuple(described["actions"])
         about = PolicyInfo(**described)
-        n_observations = sum(about.observations.values())
-    except (KeyError, TypeError, AttributeError) as error:
+        widths = dict(about.observations)
+        for name, width in widths.items():
+            if not isinstance(width, int) or width < 1:
+                raise ValueError(f"observation {name!r} has width {width!r}")
+        mappings = (about.body_fingerprint, about.task, about.motions, about.training)
+        if not all(isinstance(entry, dict) for entry in mappings):
+            raise TypeError("body_fingerprint, task, motions and training must be objects")
+        if not all(isinstance(name, str) for name in (*about.actions, about.name, about.body)):
+            raise TypeError("name, body and actions must be texts")
+        return Policy(sum(widths.values()), len(about.actions), network, about)
+    except (KeyError, TypeError, AttributeError, ValueError, RuntimeError) as error:
         raise FileFormatError(
-            folder / DESCRIPTION,
-            f"an entry is missing or wrong ({error})",
-            "a policy's description",
+            path, f"an entry is missing or wrong ({error})", "a policy's description"
         ) from error
-    policy = Policy(n_observations, len(about.actions), network, about)
-    load_tensors(policy, read_tensors(folder / WEIGHTS), folder / WEIGHTS)
-    return policy.eval()
 
 
 def check_body(about: PolicyInfo, fingerprint: dict[str, str], body: str) -> list[str]:
@@ -129,11 +146,27 @@ def check_body(about: PolicyInfo, fingerprint: dict[str, str], body: str) -> lis
     return sorted(k for k in theirs.keys() & fingerprint.keys() if theirs[k] != fingerprint[k])
 
 
+def warn_of_other_body(about: PolicyInfo, body: Body) -> None:
+    """Refuse a body of another layout, and warn of one with other parameters, by name."""
+    different = check_body(about, dict(body.fingerprint), body.name)
+    if different:
+        warnings.warn(
+            f"Policy {about.name!r} was trained on a body that differs from {body.name!r} in: "
+            f"{', '.join(different)}.",
+            stacklevel=3,
+        )
+
+
 def write_tensors(tensors: dict[str, Tensor], path: Path) -> None:
     """Write tensors as safetensors."""
+    from safetensors import SafetensorError
     from safetensors.torch import save_file
 
-    save_file({k: v.detach().contiguous() for k, v in tensors.items()}, path)
+    try:
+        save_file({k: v.detach().contiguous() for k, v in tensors.items()}, path)
+    except SafetensorError as error:
+        # A full disk reaches Python as an error of the library's own.
+        raise OSError(f"{path.name}: {error}") from error
 
 
 def read_tensors(path: Path) -> dict[str, Tensor]:

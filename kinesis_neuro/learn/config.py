@@ -32,6 +32,17 @@ class NetworkConfig:
     initial_log_std: float = -1.5
     initial_mean: float = 0.0
 
+    def __post_init__(self) -> None:
+        """Refuse what no network can be made from."""
+        if not -1.0 < self.initial_mean < 1.0:
+            raise InvalidInputError(
+                f"initial_mean must lie between -1 and 1, both excluded, got {self.initial_mean}."
+            )
+        for name in ("actor", "critic"):
+            widths = getattr(self, name)
+            if not all(isinstance(width, int) and width > 0 for width in widths):
+                raise InvalidInputError(f"{name} must be positive whole numbers, got {widths}.")
+
 
 @dataclass(frozen=True)
 class PPOConfig:

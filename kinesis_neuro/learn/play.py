@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import dataclasses
-import warnings
 from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
@@ -15,7 +14,7 @@ from kinesis_neuro.body.models import load_body
 from kinesis_neuro.env.config import ImitationConfig
 from kinesis_neuro.env.imitation import ImitationEnv
 from kinesis_neuro.errors import IncompatibleError, InvalidInputError
-from kinesis_neuro.learn.checkpoint import check_body, load_policy
+from kinesis_neuro.learn.checkpoint import load_policy, warn_of_other_body
 from kinesis_neuro.learn.config import from_dict
 from kinesis_neuro.learn.policy import Policy
 from kinesis_neuro.motion.library import load_motion
@@ -71,14 +70,7 @@ def policy_env(
     """
     task: ImitationConfig = from_dict(ImitationConfig, dict(policy.about.task))
     task = dataclasses.replace(task, **overrides)
-    body = motions[0].body
-    different = check_body(policy.about, dict(body.fingerprint), body.name)
-    if different:
-        warnings.warn(
-            f"Policy {policy.about.name!r} was trained on a body that differs from "
-            f"{body.name!r} in: {', '.join(different)}.",
-            stacklevel=3,
-        )
+    warn_of_other_body(policy.about, motions[0].body)
     env = ImitationEnv(
         motions, task, n_envs=n_envs, n_threads=n_threads, seed=seed, auto_reset=False
     )

@@ -124,16 +124,12 @@ class Policy(nn.Module):
         padded = np.zeros((-(-n // _BLOCK) * _BLOCK, observation.shape[1]), dtype=np.float32)
         padded[:n] = observation
         x = self.normalizer(torch.from_numpy(padded))
-        # A matrix product's rounding depends on its shape; blocks of one size make it the same.
-        x = x.reshape(-1, _BLOCK, x.shape[1])
-        for layer in self.actor:
-            if isinstance(layer, nn.Linear):
-                x = torch.stack([torch.addmm(layer.bias, block, layer.weight.T) for block in x])
-            else:
-                x = layer(x)
+        # Rounding depends on the shape, in products and in activation functions alike: blocks of
+        # one size make it the same for every row.
+        x = torch.cat([self.actor(block) for block in x.split(_BLOCK)])
         if self.config.squash:
             x = torch.tanh(x)
-        return x.reshape(padded.shape[0], -1)[:n].clamp(-1.0, 1.0).numpy()
+        return x[:n].clamp(-1.0, 1.0).numpy()
 
     def log_prob(self, mean: Tensor, action: Tensor) -> Tensor:
         """Log density of actions, summed over channels."""

@@ -9,6 +9,7 @@ import torch
 from torch import Tensor, nn
 
 from kinesis_neuro.env.imitation import ImitationEnv
+from kinesis_neuro.errors import KinesisError
 from kinesis_neuro.learn.config import PPOConfig
 from kinesis_neuro.learn.policy import Policy
 
@@ -128,6 +129,8 @@ class PPO:
                 onward = self.critic(policy.normalizer(last))[:, 0]
                 reward[torch.from_numpy(result.truncated)] += config.gamma * onward
             done, valid = torch.from_numpy(ended), torch.from_numpy(~result.diverged)
+            # As good as expected: what broke the physics is nobody's merit or fault.
+            reward = torch.where(valid, reward, value)
             steps.append(
                 (x, mean, action, policy.log_prob(mean, action), value, reward, done, valid)
             )
@@ -168,6 +171,11 @@ class PPO:
             )
         ]
         n = flat[0].shape[0]
+        if n == 0:
+            raise KinesisError(
+                "The physics of every environment diverged in every step; there is nothing to "
+                "learn from. Check the body, the motions and the gains."
+            )
         size = min(config.minibatch, n)
         old_std = torch.exp(policy.log_std.detach()).clone()
         measured: list[tuple[float, float, float]] = []

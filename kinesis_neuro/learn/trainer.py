@@ -14,7 +14,7 @@ from rich.progress import BarColumn, Progress, TextColumn, TimeElapsedColumn, Ti
 from kinesis_neuro.body.models import load_body
 from kinesis_neuro.env.imitation import ImitationEnv
 from kinesis_neuro.env.simulation import default_threads
-from kinesis_neuro.errors import IncompatibleError
+from kinesis_neuro.errors import FileFormatError, IncompatibleError, KinesisError
 from kinesis_neuro.formats.atomic import atomic_directory, recover_directory
 from kinesis_neuro.learn import checkpoint as files
 from kinesis_neuro.learn.config import TrainConfig, to_dict
@@ -87,7 +87,7 @@ class Trainer:
         )
         if config.initial_policy:
             first = files.load_policy(config.initial_policy)
-            files.check_body(first.about, dict(self.body.fingerprint), config.body)
+            files.warn_of_other_body(first.about, self.body)
             if dict(first.about.observations) != dict(about.observations) or tuple(
                 first.about.actions
             ) != tuple(about.actions):
@@ -169,8 +169,17 @@ class Trainer:
         return {"actor_adam": self.ppo.actor_optimizer, "critic_adam": self.ppo.critic_optimizer}
 
     def _resume(self) -> None:
-        folder = self.folder / "checkpoint"
-        about = files.read_json(folder / files.TRAINER)
+        path = self.folder / "checkpoint" / files.TRAINER
+        try:
+            self._restore(self.folder / "checkpoint", files.read_json(path))
+        except (KeyError, AttributeError, TypeError, ValueError, IndexError, RuntimeError) as error:
+            if isinstance(error, KinesisError):
+                raise
+            raise FileFormatError(
+                path, f"an entry is missing or wrong ({error!r})", "the state of a training run"
+            ) from error
+
+    def _restore(self, folder: Path, about: dict[str, Any]) -> None:
         mine = json.loads(json.dumps(to_dict(self.config)))
         differing = [k for k in mine if k not in _FREE and mine[k] != about["config"].get(k)]
         if differing:
@@ -179,7 +188,7 @@ class Trainer:
                 f"{', '.join(differing)} differ. Give the run another name, or the same options."
             )
         policy = files.load_policy(folder)
-        files.check_body(policy.about, dict(self.body.fingerprint), self.config.body)
+        files.warn_of_other_body(policy.about, self.body)
         self.policy.load_state_dict(policy.state_dict())
         arrays = files.read_tensors(folder / files.TRAINER_ARRAYS)
         files.load_tensors(self.critic, _part(arrays, "critic."), folder / files.TRAINER_ARRAYS)

@@ -14,7 +14,7 @@ from numpy.typing import NDArray
 from scipy.interpolate import CubicSpline
 from scipy.spatial.transform import Rotation
 
-from kinesis_neuro.body.models import PHYSICS_RATE, Body
+from kinesis_neuro.body.models import CONTROL_RATE, PHYSICS_RATE, Body
 from kinesis_neuro.errors import InvalidInputError
 from kinesis_neuro.motion.floor import fit_toes, pelvis_height, settle
 from kinesis_neuro.motion.reference import GroundContact, ReferenceMotion
@@ -120,10 +120,21 @@ def build_motion(
     ReferenceMotion
         Its ``report`` holds what the mapping had to do and what is left wrong.
     """
+    for label, number in (("rate", rate), ("leg_length_ratio", leg_length_ratio)):
+        if number is not None and not (np.isfinite(number) and number > 0):
+            raise InvalidInputError(f"{label} must be a positive number, got {number}.")
     table, notes = _check_names(coordinates, body)
+    lowest = float(np.min(table["pelvis_ty"]))
+    if lowest <= 0 and leg_length_ratio is None:
+        raise InvalidInputError(
+            f"pelvis_ty, the height of the pelvis, falls to {lowest:.3f} m. Expected metres above "
+            "the floor; give leg_length_ratio where the file's heights have another origin."
+        )
     time = coordinates.time - coordinates.time[0]
-    n_new = max(3, round(time[-1] * rate)) if coordinates.cyclic else int(time[-1] * rate) + 1
-    if n_new < 3:
+    n_new = (
+        max(3, round(time[-1] * rate)) if coordinates.cyclic else int(time[-1] * rate + 1e-6) + 1
+    )
+    if time[-1] < 1.0 / CONTROL_RATE - 1e-9 or n_new < 3:
         raise InvalidInputError(
             f"Motion {name!r} lasts {time[-1]:.4f} s, which is shorter than one control step."
         )
@@ -142,7 +153,7 @@ def build_motion(
     qpos[:, 7:] = np.clip(unclipped, limits[:, 0], limits[:, 1])
     qpos = body.coupling.complete(qpos)
 
-    if not np.any(new.get("mtp_angle_r", 0.0)):
+    if not any(np.any(new.get(f"mtp_angle_{side}", 0.0)) for side in "rl"):
         qpos = fit_toes(body, qpos, coordinates.cyclic)
         notes.append("toes (mtp_angle) set by floor clearance: the file holds none")
     height = pelvis_height(body, qpos)

@@ -23,7 +23,7 @@ def pelvis_height(body: Body, qpos: FloatArray) -> FloatArray:
 # A lowest foot point farther than this from the floor is in flight, not badly placed [m].
 FLIGHT = 0.03
 # Standard deviation of the correction's smoothing [s]; a step lasts about ten times as long.
-SETTLING_TIME = 0.04
+SETTLING_TIME = 0.12
 
 
 def settle(gap: FloatArray, cyclic: bool) -> FloatArray:
