@@ -147,10 +147,15 @@ def false_positives(n: int) -> None:
     draw = lambda: xr.Dataset({"weights": (("synergy", "muscle"), rng.random((4, 13)) ** 3)})  # noqa: E731
     count = sum(float(match_synergies(draw(), draw(), 99).mean_p_value) <= 0.05 for _ in range(n))
     print("| synergy matching, 4 x 13 |", within(count, n), "|")
-    data = xr.DataArray(np.moveaxis(smooth((n, 10), 6), 1, 0), grid, dims)
-    band = bootstrap_band(data)
-    missed = n - int(((band.low <= 0) & (band.high >= 0)).all("phase").sum())
-    print("| simultaneous bootstrap band, n = 10, misses |", within(missed, n), "|")
+    for n_subjects in (6, 10, 20):
+        curves = np.moveaxis(smooth((n, n_subjects), 6), 1, 0)
+        data = xr.DataArray(curves, grid, dims)
+        band = bootstrap_band(data, n_bootstrap=1000)
+        missed = n - int(((band.low <= 0) & (band.high >= 0)).all("phase").sum())
+        print(f"| simultaneous band, n = {n_subjects}, misses |", within(missed, n), "|")
+        band = bootstrap_band(data, kind="pointwise", n_bootstrap=1000)
+        part = 1 - float(((band.low <= 0) & (band.high >= 0)).mean())
+        print(f"| point-wise band, n = {n_subjects}, part of points missed | {part:.3f} |")
 
 
 def ranks(n: int) -> None:

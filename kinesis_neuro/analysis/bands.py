@@ -32,11 +32,13 @@ def bootstrap_band(
     n_bootstrap: int = 2000,
     seed: int = 0,
 ) -> xr.Dataset:
-    """Band around the mean curve of subjects, by a studentised bootstrap of whole subjects.
+    """Band around the mean curve of subjects, by a studentised wild bootstrap of whole subjects.
 
-    In each draw, |mean* - mean| / standard error*, at each point or at its largest along the curve;
+    In each draw the deviations of whole subjects from the mean keep or change their sign (Liu
+    1988), which gives |mean*| / standard error* at each point or at its largest along the curve;
     the band is the mean plus and minus its quantile times the standard error. (A percentile
-    bootstrap over four subjects covers 80 % instead of 95 %.)
+    bootstrap over four subjects covers 80 % instead of 95 %; drawing subjects with replacement and
+    studentising makes the simultaneous band of ten subjects cover 99.9 %.)
 
     Parameters
     ----------
@@ -89,16 +91,15 @@ def bootstrap_band(
         )
     x = kept.values.reshape(n, -1)
     rng = np.random.default_rng(seed)
-    counts = rng.multinomial(n, np.full(n, 1 / n), size=n_bootstrap).astype(float)
-    counts = counts[(counts > 0).sum(axis=1) > 1]  # a single subject drawn n times has no spread
+    sign = rng.choice([-1.0, 1.0], (n_bootstrap, n))
     centre = x.mean(axis=0)
     moved = x - centre
-    mean = counts @ moved / n
-    variance = np.maximum(counts @ moved**2 / n - mean**2, 0) * n / (n - 1)
-    error = moved.std(axis=0, ddof=1) / np.sqrt(n)
+    total, square = sign @ moved, (moved**2).sum(axis=0)
+    left = np.maximum(square - total**2 / n, 0)  # 0 where all deviations have one sign
+    error = np.sqrt(square / (n - 1) / n)
     floor = 1e-6 * np.maximum(error, 1e-300)
-    t = np.abs(mean) / np.maximum(np.sqrt(variance / n), floor)
-    t = np.where(error > 0, t, 0.0).reshape(len(t), -1, means.sizes[dim])
+    t = np.abs(total) / n / np.maximum(np.sqrt(left / (n - 1) / n), floor)
+    t = np.where(error > 0, t, 0.0).reshape(n_bootstrap, -1, means.sizes[dim])
     if kind == "simultaneous":
         quantile = np.quantile(t.max(axis=2), level, axis=0)[:, None] * np.ones(t.shape[2])
     else:
@@ -123,7 +124,7 @@ def bootstrap_band(
         "unit": unit,
         "n_units": int(n),
         "n_dropped": int((~whole).sum()),
-        "n_bootstrap": len(counts),
+        "n_bootstrap": int(n_bootstrap),
         "seed": int(seed),
     }
     return result

@@ -239,7 +239,8 @@ def permuted(design: Design, n: int, rng: np.random.Generator) -> Permutations:
     if design.symmetric:
         if n_subjects < 31 and 2**n_subjects <= n:
             number = np.arange(2**n_subjects)[:, None] >> np.arange(n_subjects)
-            return Permutations(identity, 1.0 - 2.0 * (number & 1), exact=True)
+            signs = 1.0 - 2.0 * (number & 1).astype(np.float64)
+            return Permutations(identity, signs, exact=True)
         return Permutations(identity, rng.choice([-1.0, 1.0], (n, n_subjects)), exact=False)
     vectors = rng.permuted(np.tile(design.vector, (n, 1)), axis=1)
     return Permutations(identity, vectors, exact=False)

@@ -81,7 +81,7 @@ def phase_response(
     # Negative: the perturbed heel strike comes before the control's count reaches a whole number.
     count = _cycle_count(table, expected)
     shift = wrap_phase(xr.DataArray(-np.where(late, count, np.nan), dims=("episode", "strike")))
-    vector = np.exp(2j * np.pi * shift).sum("strike")
+    vector = xr.apply_ufunc(np.exp, 2j * np.pi * shift).sum("strike")
     n = shift.notnull().sum("strike")
     mean = xr.DataArray(np.angle(vector) / (2 * np.pi), dims="episode").where(n > 0)
     result = xr.Dataset(

@@ -48,7 +48,7 @@ RULES = (
     "r_squared_knee",
 )
 
-_TOLERANCE = 1e-3
+_TOLERANCE, _ITERATIONS = 1e-3, 200
 """Convergence of fits that only rank the ranks."""
 
 _RIDGE = 0.02
@@ -219,7 +219,7 @@ def _batch_fit(
     """Weights (batch, rank, muscle) and VAF (batch,): the best of some starts for each matrix."""
     n = x.shape[0]
     starts = nmf.random_weights(x.reshape(-1, x.shape[-1]), rank, n * restarts, rng)
-    found = nmf.alternate(np.repeat(x, restarts, axis=0), starts, _TOLERANCE)
+    found = nmf.alternate(np.repeat(x, restarts, axis=0), starts, _TOLERANCE, _ITERATIONS)
     vaf = found.vaf.reshape(n, restarts)
     best = vaf.argmax(axis=1) + np.arange(n) * restarts
     return found.weight[best], found.vaf[best]
@@ -308,5 +308,5 @@ def _warm_left(
     known = np.broadcast_to(weight, (len(x) * starts, *weight.shape))
     new = nmf.random_weights(x.reshape(-1, x.shape[-1]), max(extra, 1), len(known), rng)
     start = np.concatenate([known, new[:, :extra]], axis=1)
-    found = nmf.alternate(np.repeat(x, starts, axis=0), start, _TOLERANCE)
+    found = nmf.alternate(np.repeat(x, starts, axis=0), start, _TOLERANCE, _ITERATIONS)
     return 1 - found.vaf.reshape(len(x), starts).max(axis=1)
