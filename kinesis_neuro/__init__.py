@@ -40,6 +40,8 @@ if TYPE_CHECKING:
     from kinesis_neuro.motion.reference import ReferenceMotion as ReferenceMotion
     from kinesis_neuro.netcdf import read_netcdf as read_netcdf
     from kinesis_neuro.netcdf import write_netcdf as write_netcdf
+    from kinesis_neuro.nwb import read_nwb as read_nwb
+    from kinesis_neuro.nwb import write_nwb as write_nwb
     from kinesis_neuro.record import record as record
 
     __version__: str
@@ -64,10 +66,12 @@ _MODULE_OF = {
     "match_synergies": "kinesis_neuro.analysis.synergy_match",
     "phase_locking": "kinesis_neuro.analysis.locking",
     "read_netcdf": "kinesis_neuro.netcdf",
+    "read_nwb": "kinesis_neuro.nwb",
     "record": "kinesis_neuro.record",
     "static_optimization": "kinesis_neuro.motion.inverse",
     "train": "kinesis_neuro.learn.trainer",
     "write_netcdf": "kinesis_neuro.netcdf",
+    "write_nwb": "kinesis_neuro.nwb",
 }
 
 
