@@ -1,6 +1,6 @@
 """Put a trained policy among those that the library ships, with its learning curve and scores.
 
-    python scripts/ship_policy.py runs/NAME SHIPPED_NAME [--command "what trained it"]
+python scripts/ship_policy.py runs/NAME SHIPPED_NAME [--command "what trained it"]
 """
 
 from __future__ import annotations
