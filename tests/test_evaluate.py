@@ -2,9 +2,10 @@
 
 from __future__ import annotations
 
+import functools
 import json
 import sys
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 from pathlib import Path
 from types import SimpleNamespace
 from typing import Any
@@ -27,11 +28,23 @@ from kinesis_neuro.evaluate import (
     summarize,
     summary_table,
 )
+from kinesis_neuro.learn import play
 from kinesis_neuro.learn.policy import Policy, untrained_policy
 from kinesis_neuro.motion.library import load_motion
 
 RATE = 30.0
 UNCHECKED = pytest.mark.xfail(reason="evaluate() takes durations of NaN and of no control step")
+
+
+load_once = functools.cache(load_motion)
+
+
+@pytest.fixture(autouse=True, scope="module")
+def loaded_once() -> Iterator[None]:
+    """To load the motion takes longer than most of what is tested here."""
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr(play, "load_motion", load_once)
+        yield
 
 
 @pytest.fixture(scope="module")
@@ -202,7 +215,7 @@ def test_an_untrained_policy_falls(fallen: xr.Dataset) -> None:
 
 
 def test_starts_cover_the_motion_evenly(fallen: xr.Dataset) -> None:
-    length = load_motion("walk", "legs26").n_frames
+    length = load_once("walk", "legs26").n_frames
     part = np.floor(fallen.start_frame.values / length * 6)
     np.testing.assert_array_equal(np.sort(part), np.arange(6))
 
@@ -259,7 +272,7 @@ def test_an_episode_does_not_see_the_others(
 
 
 def test_episodes_of_several_motions(policy: Policy) -> None:
-    walk = load_motion("walk", "legs26")
+    walk = load_once("walk", "legs26")
     clip = walk.loop(2).slice(0.1, 1.2)
     result = evaluate(policy, [walk, clip], n_starts=2, duration=1.0, n_threads=1)
     assert result.sizes == {"episode": 4}
@@ -310,7 +323,7 @@ def test_impossible_evaluations_are_refused(
 
 
 def test_a_motion_must_be_as_long_as_an_episode(policy: Policy) -> None:
-    clip = load_motion("walk", "legs26").slice(0.0, 0.5)
+    clip = load_once("walk", "legs26").slice(0.0, 0.5)
     with pytest.raises(InvalidInputError, match=r"lasts 0\.50 s, too short for episodes of 1\.0 s"):
         evaluate(policy, clip, n_starts=2, duration=1.0)
 

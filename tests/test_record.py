@@ -3,7 +3,9 @@
 from __future__ import annotations
 
 import dataclasses
+import functools
 import itertools
+from collections.abc import Iterator
 from typing import Any
 
 import mujoco
@@ -14,6 +16,7 @@ from scipy.spatial.transform import Rotation
 
 from kinesis_neuro.body.models import Body, load_body
 from kinesis_neuro.errors import IncompatibleError, InvalidInputError
+from kinesis_neuro.learn import play
 from kinesis_neuro.learn.policy import Policy, untrained_policy
 from kinesis_neuro.motion.library import load_motion
 from kinesis_neuro.record import record
@@ -22,6 +25,17 @@ from kinesis_neuro.schema import RECORDING, validate
 RATE, CONTROL_RATE, DECIMATION = 150.0, 30.0, 5
 
 TOO_SHORT = pytest.mark.xfail(reason="record() of less than half a control step has no samples")
+
+
+load_once = functools.cache(load_motion)
+
+
+@pytest.fixture(autouse=True, scope="module")
+def loaded_once() -> Iterator[None]:
+    """To load the motion takes longer than most of what is tested here."""
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr(play, "load_motion", load_once)
+        yield
 
 
 @pytest.fixture(scope="module")
@@ -76,7 +90,7 @@ def test_it_is_a_recording(restarted: xr.Dataset, body: Body) -> None:
     np.testing.assert_array_equal(restarted.time, np.arange(300) / RATE)
     attrs = restarted.attrs
     assert (attrs["body"], attrs["body_hash"]) == ("legs26", body.hash)
-    assert (attrs["motion"], attrs["motion_hash"]) == ("walk", load_motion("walk", body).hash)
+    assert (attrs["motion"], attrs["motion_hash"]) == ("walk", load_once("walk", body).hash)
     assert (attrs["policy"], attrs["actuation"], attrs["seed"]) == ("untrained", "excitation", 1)
     assert (attrs["sampling_rate"], attrs["physics_rate"], attrs["control_rate"]) == (
         RATE,
@@ -232,7 +246,7 @@ def test_actions_are_those_of_the_muscles_that_they_are_named_after(
 
 
 def test_the_reference_is_followed_in_time(restarted: xr.Dataset, body: Body) -> None:
-    walk = load_motion("walk", body)
+    walk = load_once("walk", body)
     frame = restarted.reference_phase.values * walk.n_frames
     np.testing.assert_allclose(frame, np.round(frame), atol=1e-9)
     same = np.diff(restarted.episode_index) == 0
@@ -294,7 +308,7 @@ def test_at_the_control_rate_every_fifth_sample_is_kept(
 
 
 def test_start_and_motion_can_be_chosen(policy: Policy, body: Body) -> None:
-    walk = load_motion("walk", body)
+    walk = load_once("walk", body)
     dataset = record(policy, walk.loop(2), duration=0.1, start=1.5)
     assert float(dataset.reference_phase[0]) == pytest.approx(225 / (2 * walk.n_frames))
     clip = walk.loop(2).slice(0.0, 1.0)
@@ -343,10 +357,10 @@ def test_an_unknown_policy_is_refused() -> None:
 
 
 def test_a_motion_must_be_long_enough_and_on_the_body(policy: Policy, body: Body) -> None:
-    clip = load_motion("walk", body).slice(0.0, 0.5)
+    clip = load_once("walk", body).slice(0.0, 0.5)
     with pytest.raises(
         InvalidInputError, match=r"lasts 0\.51 s, too short for a recording of 1\.00"
     ):
         record(policy, clip, duration=1.0)
     with pytest.raises(IncompatibleError, match="Load it with its own body"):
-        record(policy, load_motion("walk", "legs"))
+        record(policy, load_once("walk", "legs"))

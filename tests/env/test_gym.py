@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import functools
 from collections.abc import Callable, Iterator
 from pathlib import Path
 from typing import Any
@@ -15,7 +16,7 @@ from gymnasium.vector import AutoresetMode, VectorEnv
 from gymnasium.wrappers.vector import RecordEpisodeStatistics
 
 from kinesis_neuro.body.actuation import ACTUATIONS
-from kinesis_neuro.env import imitation
+from kinesis_neuro.env import gym, imitation
 from kinesis_neuro.env.config import ImitationConfig
 from kinesis_neuro.env.gym import ImitationEnv, ImitationVectorEnv
 from kinesis_neuro.errors import IncompatibleError, InvalidInputError
@@ -26,6 +27,14 @@ ID = "kinesis_neuro:kinesis_neuro/Imitation-v0"
 # The smallest task: 26 muscles, no static optimisation.
 SMALL: dict[str, Any] = {"body": "legs26", "actuation": "excitation"}
 STEP = 1.0 / 30.0
+
+load_once = functools.cache(load_motion)
+
+
+@pytest.fixture(autouse=True)
+def loaded_once(monkeypatch: pytest.MonkeyPatch) -> None:
+    """To load the motion takes longer than most of what is tested here."""
+    monkeypatch.setattr(gym, "load_motion", load_once)
 
 
 @pytest.fixture
@@ -111,7 +120,7 @@ def test_parts_of_the_reward_add_up(small: ImitationEnv) -> None:
 
 
 def test_episodes_start_where_asked() -> None:
-    walk = load_motion("walk", "legs26")
+    walk = load_once("walk", "legs26")
     clip = walk.loop(2).slice(0.2, 1.2)
     env = ImitationEnv([walk, clip], actuation="excitation")
     _, info = env.reset(seed=0, options={"motion": 1, "start": 0.5})
@@ -191,7 +200,7 @@ def test_wrong_options_are_refused(make: type) -> None:
     with pytest.raises(InvalidInputError, match="Unknown actuation"):
         make(actuation="force")
     with pytest.raises(IncompatibleError, match="'walk' is on body 'legs26', not on 'legs'"):
-        make(motions=load_motion("walk", "legs26"), body="legs")
+        make(motions=load_once("walk", "legs26"), body="legs")
     with pytest.raises(InvalidInputError, match="At least one"):
         make(motions=[])
 

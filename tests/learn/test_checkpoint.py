@@ -5,6 +5,7 @@ from __future__ import annotations
 import contextlib
 import dataclasses
 import errno
+import functools
 import json
 import pickle
 import random
@@ -33,6 +34,7 @@ from kinesis_neuro.errors import (
     WriteError,
 )
 from kinesis_neuro.learn import checkpoint as files
+from kinesis_neuro.learn import trainer as trainer_module
 from kinesis_neuro.learn.checkpoint import load_policy, save_policy
 from kinesis_neuro.learn.config import NetworkConfig, PPOConfig, TrainConfig
 from kinesis_neuro.learn.play import policy_env
@@ -71,6 +73,15 @@ while True:
 """
 
 
+load_once = functools.cache(load_motion)
+
+
+@pytest.fixture(autouse=True)
+def loaded_once(monkeypatch: pytest.MonkeyPatch) -> None:
+    """To load the motion takes longer than most of what is tested here."""
+    monkeypatch.setattr(trainer_module, "load_motion", load_once)
+
+
 @pytest.fixture(autouse=True)
 def one_thread() -> Any:
     """Trainers set torch's threads for the whole process."""
@@ -93,14 +104,22 @@ def trainer(tmp_path: Path) -> Any:
         one.env.close()
 
 
-@pytest.fixture
-def saved(trainer: Callable[..., Trainer], tmp_path: Path) -> Path:
+@pytest.fixture(scope="module")
+def trained(tmp_path_factory: pytest.TempPathFactory) -> Path:
     """Folder of a run with a checkpoint after two iterations."""
-    one = trainer(folder=tmp_path / "run")
+    folder = tmp_path_factory.mktemp("trained")
+    one = Trainer(TINY, folder)
     one.iterate()
     one.iterate()
     one.save()
-    return tmp_path / "run"
+    one.env.close()
+    return folder
+
+
+@pytest.fixture
+def saved(trained: Path, tmp_path: Path) -> Path:
+    """A copy of that run to do anything with."""
+    return shutil.copytree(trained, tmp_path / "run")
 
 
 def checkpoint(folder: Path) -> tuple[dict[str, torch.Tensor], dict[str, Any]]:
@@ -165,7 +184,7 @@ def test_killed_at_any_moment_it_goes_on_to_the_same_bits(tmp_path: Path) -> Non
     folder, moments = tmp_path / "killed", random.Random(0)
     described = json.dumps(dataclasses.asdict(TINY))
     iterations = []
-    for _ in range(5):
+    for _ in range(4):
         process = subprocess.Popen(
             [sys.executable, "-c", ENDLESS, str(folder), described],
             cwd=ROOT,
@@ -463,7 +482,7 @@ def other_body(described: dict[str, Any], entry: str) -> None:
 def test_a_body_of_another_layout_is_refused(saved: Path, trainer: Callable[..., Trainer]) -> None:
     edit_json(saved / "checkpoint" / files.DESCRIPTION, lambda d: other_body(d, "layout"))
     policy = load_policy(saved / "checkpoint")
-    walk = load_motion("walk", "legs26")
+    walk = load_once("walk", "legs26")
     with pytest.raises(IncompatibleError, match="joints and muscles are other than those of"):
         policy_env(policy, [walk], n_envs=1)
     with pytest.raises(IncompatibleError, match="joints and muscles are other than those of"):
@@ -473,7 +492,7 @@ def test_a_body_of_another_layout_is_refused(saved: Path, trainer: Callable[...,
 def test_another_body_is_refused(saved: Path, trainer: Callable[..., Trainer]) -> None:
     policy = load_policy(saved / "checkpoint")
     with pytest.raises(IncompatibleError, match=r"'legs26', whose joints .* other .* 'legs'"):
-        policy_env(policy, [load_motion("walk", "legs")], n_envs=1)
+        policy_env(policy, [load_once("walk", "legs")], n_envs=1)
     with pytest.raises(IncompatibleError, match="body"):
         trainer(dataclasses.replace(TINY, body="legs"), saved)
 
@@ -482,7 +501,7 @@ def test_another_parameter_of_the_body_is_a_warning_that_names_it(saved: Path) -
     edit_json(saved / "checkpoint" / files.DESCRIPTION, lambda d: other_body(d, "body_mass"))
     policy = load_policy(saved / "checkpoint")
     with pytest.warns(UserWarning, match=r"differs from 'legs26' in: body_mass\."):
-        policy_env(policy, [load_motion("walk", "legs26")], n_envs=1).close()
+        policy_env(policy, [load_once("walk", "legs26")], n_envs=1).close()
 
 
 def test_going_on_with_another_parameter_warns_too(

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import dataclasses
+import functools
 import json
 from collections.abc import Callable, Iterator
 from pathlib import Path
@@ -19,12 +20,22 @@ from kinesis_neuro.env.imitation import ImitationEnv, StepResult
 from kinesis_neuro.env.mirror import pairing
 from kinesis_neuro.errors import InvalidInputError
 from kinesis_neuro.learn import distill as module
+from kinesis_neuro.learn import trainer as trainer_module
 from kinesis_neuro.learn.checkpoint import load_policy, save_policy
 from kinesis_neuro.learn.config import NetworkConfig, TrainConfig
 from kinesis_neuro.learn.distill import DistillConfig, Memory, distill
 from kinesis_neuro.learn.policy import untrained_policy
 from kinesis_neuro.learn.trainer import Trainer
 from kinesis_neuro.motion.library import load_motion
+
+load_once = functools.cache(load_motion)
+
+
+@pytest.fixture(autouse=True)
+def loaded_once(monkeypatch: pytest.MonkeyPatch) -> None:
+    """To load the motion takes longer than most of what is tested here."""
+    for user in (module, trainer_module):
+        monkeypatch.setattr(user, "load_motion", load_once)
 
 
 @pytest.fixture(autouse=True)
@@ -84,7 +95,7 @@ def rounds(monkeypatch: pytest.MonkeyPatch) -> Callable[[int], None]:
 
 @pytest.mark.parametrize("actuation", ["moment", "tracking"])
 def test_without_feedback_the_label_is_the_mean_feedforward(actuation: str) -> None:
-    walk = load_motion("walk", "legs26")
+    walk = load_once("walk", "legs26")
     task = ImitationConfig(actuation=actuation, stiffness=0.0, damping=0.0)
     env = ImitationEnv([walk], task, n_envs=9, n_threads=1)
     zero = np.zeros(9, dtype=np.intp)
@@ -100,7 +111,7 @@ def test_without_feedback_the_label_is_the_mean_feedforward(actuation: str) -> N
 
 
 def test_labels_are_excitations_and_change_nothing() -> None:
-    env = ImitationEnv([load_motion("walk", "legs26")], n_envs=8, n_threads=1, auto_reset=False)
+    env = ImitationEnv([load_once("walk", "legs26")], n_envs=8, n_threads=1, auto_reset=False)
     env.reset()
     rng = np.random.default_rng(0)
     for _ in range(5):
@@ -117,7 +128,7 @@ def test_labels_are_excitations_and_change_nothing() -> None:
 
 def test_the_label_says_what_the_teacher_then_does() -> None:
     """Not to the digit, as the body moves on meanwhile, but better than the feed-forward alone."""
-    env = ImitationEnv([load_motion("walk", "legs26")], n_envs=20, n_threads=1)
+    env = ImitationEnv([load_once("walk", "legs26")], n_envs=20, n_threads=1)
     env.reset()
     feedforward = env.table.feedforward
     assert feedforward is not None
