@@ -6,6 +6,6 @@ which takes seconds to import, so it is imported with the first write; reading g
 
 from __future__ import annotations
 
-from kinesis_neuro.nwb.convert import convert as convert
+from kinesis_neuro.nwb.conversion import convert as convert
 from kinesis_neuro.nwb.read import read_nwb as read_nwb
 from kinesis_neuro.nwb.write import write_nwb as write_nwb

@@ -92,16 +92,16 @@ class Builder:
         elif row.location[0].count("/") == 3:  # in a group of its own
             parts: list[SpatialSeries] = []
             for i, path in enumerate(row.location):
-                part, order = variable, dims
-                label = ""
                 if row.form == "stack":
-                    part, order = variable.isel({dims[1]: i}), (dims[0], *dims[2:])
-                    label = str(self._dataset[dims[1]].values[i])
-                parts.append(self._series(row, path, part, order, label=label))
+                    order, label = (dims[0], *dims[2:]), str(self._dataset[dims[1]].values[i])
+                    part = self._series(row, path, order, label=label, select={dims[1]: i})
+                else:
+                    part = self._series(row, path, dims)
+                parts.append(part)
             group = Position(name=row.location[0].split("/")[2], spatial_series=parts)
             self._group(row.location[0]).add(group)
         else:
-            series = self._series(row, row.location[0], variable, dims)
+            series = self._series(row, row.location[0], dims)
             if row.location[0].startswith("acquisition/"):
                 self._nwb.add_acquisition(series)
             else:
@@ -116,8 +116,8 @@ class Builder:
             columns = joint_columns(self._dataset, kind)
             if columns.size:
                 path = next(places)
-                part = variable.isel(joint=columns)
-                series = self._series(row, path, part, dims, unit=unit, label=JOINT_PARTS[kind])
+                label, select = JOINT_PARTS[kind], {"joint": columns}
+                series = self._series(row, path, dims, unit=unit, label=label, select=select)
                 self._group(path).add(series)
                 self._linked["joint"].append((series, columns.tolist()))
 
@@ -125,11 +125,13 @@ class Builder:
         self,
         row: VariableRow,
         path: str,
-        variable: xr.Variable,
         dims: tuple[str, ...],
         unit: str | None = None,
         label: str = "",
+        select: dict[str, Any] | None = None,
     ) -> TimeSeries:
+        """Make a series of a variable, or of the selected part of it."""
+        variable = self._dataset.variables[row.variable]
         attrs = variable.attrs
         name, conversion = nwb_unit(unit or attrs["units"])
         clock = self._plan.clock
@@ -138,13 +140,15 @@ class Builder:
         when: dict[str, Any] = {"starting_time": clock.start, "rate": clock.rate}
         if clock.rate is None:
             # The first series holds the times, the others point at it.
-            own = self._dataset["time"].values.astype(np.float64)
-            when = {"timestamps": own if self._timestamps is None else self._timestamps}
+            when = {"timestamps": self._timestamps}
+            if self._timestamps is None:
+                times = self._dataset.variables["time"].astype(np.float64)
+                when = {"timestamps": stored(times, ("time",), lambda _: None)}
         title = attrs.get("long_name") or row.variable.replace("_", " ")
         what = f"{title}{f' ({label})' if label else ''}."
         common = {
             "name": path.rsplit("/", 1)[1],
-            "data": stored(variable, dims, self._advance),
+            "data": stored(variable, dims, self._advance, select),
             "description": " ".join([what, *_processing(self._dataset, row.variable)]),
             "comments": _axes(dims),
         } | when

@@ -70,7 +70,11 @@ def open_nwb(path: str | Path, series: str | None = None, *, cache: bool = True)
     try:
         dataset = xr.open_dataset(path, engine=_Backend, cache=cache, series=series)
         if series is None:
-            validate(dataset, kind="any")
+            try:
+                validate(dataset, kind="any")
+            except InvalidInputError:
+                dataset.close()
+                raise
     except FileFormatError:
         raise
     except InvalidInputError as error:

@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import contextlib
 import math
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from typing import Any
 
 import numpy as np
@@ -42,8 +42,13 @@ SHOW_FROM = 10**8
 Advance = Callable[[int], None]
 
 
-def stored(variable: xr.Variable, dims: Sequence[str], advance: Advance) -> Any:
-    """Wrap a variable for writing.
+def stored(
+    variable: xr.Variable,
+    dims: Sequence[str],
+    advance: Advance,
+    select: Mapping[str, Any] | None = None,
+) -> Any:
+    """Wrap a variable, or a part of it, for writing.
 
     Parameters
     ----------
@@ -53,19 +58,23 @@ def stored(variable: xr.Variable, dims: Sequence[str], advance: Advance) -> Any:
         Order of the axes in the file. Beyond the fourth they are folded into one.
     advance : callable
         Called with the number of bytes of each block that is done.
+    select : mapping, optional
+        The part: an index or indices by dim, as `xarray.Variable.isel` takes them. It is cut out
+        of each block, so that not even a variable in memory is copied as a whole.
 
     Returns
     -------
     H5DataIO
         What pynwb takes as data.
     """
-    shape = folded([variable.sizes[dim] for dim in dims])
+    select = dict(select or {})
+    lengths = dict(variable.sizes) | {dim: np.size(index) for dim, index in select.items()}
+    shape = folded([lengths[dim] for dim in dims])
     chunks = chunk_shape(shape, variable.dtype.itemsize)
+    blocks = _Blocks(variable, dims, shape, chunks, advance, select)
     if math.prod(shape) * variable.dtype.itemsize <= LOAD_UP_TO:
-        values = variable.transpose(*dims).values.reshape(shape)
-        advance(values.nbytes)
-        return H5DataIO(data=values, chunks=chunks, **COMPRESSION)
-    return H5DataIO(data=_Blocks(variable, dims, shape, chunks, advance), **COMPRESSION)
+        return H5DataIO(data=next(blocks).data, chunks=chunks, **COMPRESSION)
+    return H5DataIO(data=blocks, **COMPRESSION)
 
 
 def chunk_shape(shape: Sequence[int], itemsize: int) -> tuple[int, ...]:
@@ -91,16 +100,17 @@ class _Blocks(GenericDataChunkIterator):  # type: ignore[misc]  # hdmf has no ty
         shape: tuple[int, ...],
         chunks: tuple[int, ...],
         advance: Advance,
+        select: dict[str, Any],
     ) -> None:
         self._variable, self._dims, self._shape = variable, tuple(dims), shape
-        self._advance = advance
+        self._advance, self._select = advance, select
         row = math.prod(shape[1:]) * variable.dtype.itemsize
         rows = max(1, BLOCK_BYTES // (row * chunks[0])) * chunks[0]
         super().__init__(chunk_shape=chunks, buffer_shape=(min(rows, shape[0]), *shape[1:]))
 
     def _get_data(self, selection: tuple[slice, ...]) -> np.ndarray:
         # Cut before loading, and load a copy: a lazy variable would keep what it has loaded.
-        block = self._variable.isel({self._dims[0]: selection[0]})
+        block = self._variable.isel(self._select | {self._dims[0]: selection[0]})
         try:
             values = np.asarray(block.transpose(*self._dims).values)
         except OSError as error:  # of the file behind a lazy variable, not of the one to write

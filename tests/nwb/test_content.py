@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import json
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from datetime import UTC, datetime
 from pathlib import Path
 
@@ -16,7 +16,7 @@ from pynwb.behavior import SpatialSeries
 
 from kinesis_neuro.body.models import load_body
 from kinesis_neuro.body.muscle import MuscleParameters
-from kinesis_neuro.nwb import write_nwb
+from kinesis_neuro.nwb import read_nwb, write_nwb
 from kinesis_neuro.schema import encode_attr
 
 
@@ -232,6 +232,20 @@ def test_times_that_a_rate_does_not_give_are_kept(make: dict, opened) -> None:
     module = opened(dataset).processing["behavior"]
     assert module["reward"].rate == 30.0
     np.testing.assert_array_equal(module["samples"]["time"].data, dataset["time"])
+
+
+def test_a_file_that_pynwb_exported_again(
+    make: dict, path: Path, lossless: Callable[[xr.Dataset, xr.Dataset], None]
+) -> None:
+    dataset = make["simulated"]()
+    copy = path.with_name("copy.nwb")
+    with (
+        NWBHDF5IO(write_nwb(dataset, path), "r") as source,
+        NWBHDF5IO(copy, "w") as target,
+    ):
+        target.export(src_io=source, nwbfile=source.read())
+    with read_nwb(copy) as found:
+        lossless(found, dataset)
 
 
 def test_provenance(make: dict, opened) -> None:
