@@ -22,7 +22,8 @@ def pelvis_height(body: Body, qpos: FloatArray) -> FloatArray:
 
 # A lowest foot point farther than this from the floor is in flight, not badly placed [m].
 FLIGHT = 0.03
-# Standard deviation of the correction's smoothing [s]; a step lasts about ten times as long.
+# Standard deviation of the correction's smoothing [s]: a quicker one would accelerate the body as
+# no force does (at 40 ms the estimated vertical force has r = 0.68 with the measured one).
 SETTLING_TIME = 0.12
 
 
