@@ -40,7 +40,7 @@ MINUTES_TO_COMPARE = 4
 
 def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
-    parser.add_argument("--minutes", type=float, default=60.0, help="length of the long recording")
+    parser.add_argument("--minutes", type=float, default=60.0, help="of the long one; 0 for none")
     parser.add_argument("--repetitions", type=int, default=5, help="turns of the comparison")
     parser.add_argument("--json", type=Path, help="file to write the results to")
     parser.add_argument("--hour", type=Path, help=argparse.SUPPRESS)  # the process of its own
@@ -51,14 +51,16 @@ def main() -> None:
     results: dict[str, Any] = {"machine": machine()}
     with tempfile.TemporaryDirectory() as name:
         folder = Path(name)
-        results["minutes compared"] = compare(folder, arguments.repetitions)
-        results["ten seconds, all variables"] = ten_seconds(folder, arguments.repetitions)
-        n = round(arguments.minutes * 60 * RATE)
-        results["long recording"] = {"minutes": arguments.minutes, "samples": n}
-        write_source(folder / "long.nc", n)
-        command = [sys.executable, __file__, "--hour", str(folder / "long.nc")]
-        run = subprocess.run(command, check=True, stdout=subprocess.PIPE, text=True)
-        results["long recording"] |= json.loads(run.stdout)
+        results["five variables, 290 muscles"] = compare(folder, arguments.repetitions)
+        for seconds in (10, 60):
+            row = whole_recording(folder, arguments.repetitions, seconds)
+            results[f"all variables, 80 muscles, {seconds} s"] = row
+        if n := round(arguments.minutes * 60 * RATE):
+            results["long recording"] = {"minutes": arguments.minutes, "samples": n}
+            write_source(folder / "long.nc", n)
+            command = [sys.executable, __file__, "--hour", str(folder / "long.nc")]
+            run = subprocess.run(command, check=True, stdout=subprocess.PIPE, text=True)
+            results["long recording"] |= json.loads(run.stdout)
     results["load at the end"] = os.getloadavg()
     text = json.dumps(results, indent=2)
     print(text)
@@ -145,9 +147,10 @@ def compare(folder: Path, repetitions: int) -> dict[str, Any]:
     return {"minutes": MINUTES_TO_COMPARE, "data [MB]": megabytes} | result | speed | sizes
 
 
-def ten_seconds(folder: Path, repetitions: int) -> dict[str, Any]:
-    """A short recording with all variables of the schema: what the objects themselves cost."""
-    n, labels = 1500, {"muscle": 80, "joint": 28, "body": 13, "contact": 2, "action_channel": 14}
+def whole_recording(folder: Path, repetitions: int, seconds: int) -> dict[str, Any]:
+    """A recording with all variables of the schema: what the many objects themselves cost."""
+    n = round(seconds * RATE)
+    labels = {"muscle": 80, "joint": 28, "body": 13, "contact": 2, "action_channel": 14}
     coords = coordinates(n, labels["muscle"])
     sizes = labels | {"time": n, "space": 3, "quaternion": 4}
     for dim in ("joint", "body", "contact", "action_channel", "space", "quaternion"):
@@ -164,7 +167,8 @@ def ten_seconds(folder: Path, repetitions: int) -> dict[str, Any]:
         lambda: write_nwb(dataset, folder / "b.nwb", overwrite=True, events={}),
         lambda: write_h5py(dataset, folder / "b.h5"),
     )
-    return {"data [MB]": dataset.nbytes / 1e6} | result
+    difference = result["write_nwb [s]"] - result["h5py [s]"]
+    return {"data [MB]": dataset.nbytes / 1e6} | result | {"difference [s]": difference}
 
 
 def write_source(path: Path, n: int) -> None:

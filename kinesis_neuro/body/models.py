@@ -321,7 +321,8 @@ def _fingerprint(model: mujoco.MjModel) -> dict[str, str]:
         "layout": hash_arrays({kind: "\n".join(values) for kind, values in names.items()})
     }
     for field in sorted(dir(model)):
-        skip = field.startswith(("_", *_NOT_PHYSICS))
+        # Of a mesh only its shape counts, which may collide.
+        skip = field.startswith(("_", *_NOT_PHYSICS)) and field != "mesh_vert"
         value = None if skip else getattr(model, field)
         if isinstance(value, np.ndarray) and value.size and value.dtype.kind in "fiub":
             fingerprint[field] = hash_arrays({field: value})

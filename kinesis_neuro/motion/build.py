@@ -144,20 +144,20 @@ def build_motion(
     )
     new = {k: _spline(time, v, coordinates.cyclic)(grid) for k, v in table.items()}
 
-    qpos = np.tile(body.model.qpos0, (n_new, 1))
-    qpos[:, 3:7] = _root_orientation(new, n_new)
-    source_skeleton = None if skeleton is None else find_skeleton(skeleton)
-    offsets = {} if source_skeleton is None else angle_offsets(source_skeleton, body)
-    unclipped = _set_joints(body, qpos, new, offsets)
-    limits = body.model.jnt_range[1:]
-    qpos[:, 7:] = np.clip(unclipped, limits[:, 0], limits[:, 1])
-    qpos = body.coupling.complete(qpos)
-
-    if not any(np.any(new.get(f"mtp_angle_{side}", 0.0)) for side in "rl"):
-        qpos = fit_toes(body, qpos, coordinates.cyclic)
+    toes_given = any(np.any(new.get(f"mtp_angle_{side}", 0.0)) for side in "rl")
+    if not toes_given:
         notes.append("toes (mtp_angle) set by floor clearance: the file holds none")
-    height = pelvis_height(body, qpos)
-    ratio = leg_length_ratio or float(np.median(height) / np.median(new["pelvis_ty"]))
+    source_skeleton = None if skeleton is None else find_skeleton(skeleton)
+    ratio = leg_length_ratio or 1.0
+    # Without a skeleton the joints do not depend on the ratio, and one pass finds it; with one
+    # the second pass moves it by less than a thousandth.
+    for _ in range(1 if leg_length_ratio or source_skeleton is None else 2):
+        offsets = {} if source_skeleton is None else angle_offsets(source_skeleton, body, ratio)
+        qpos, unclipped = _joint_poses(body, new, n_new, offsets)
+        if not toes_given:
+            qpos = fit_toes(body, qpos, coordinates.cyclic)
+        height = pelvis_height(body, qpos)
+        ratio = leg_length_ratio or float(np.median(height) / np.median(new["pelvis_ty"]))
     belt = speed * np.arange(n_new) / rate * (time[-1] * rate / n_new if coordinates.cyclic else 1)
     position = np.stack([new["pelvis_tx"] + belt, new["pelvis_ty"], new["pelvis_tz"]], axis=-1)
     qpos[:, :3] = ratio * position @ OPENSIM_TO_WORLD.T
@@ -193,6 +193,18 @@ def build_motion(
 
 def _with_report(motion: ReferenceMotion, report: RetargetReport) -> ReferenceMotion:
     return replace(motion, report=report)
+
+
+def _joint_poses(
+    body: Body, table: dict[str, FloatArray], n: int, offsets: dict[str, float]
+) -> tuple[FloatArray, FloatArray]:
+    """Poses with root orientation and joints within their limits, and the joints before that."""
+    qpos = np.tile(body.model.qpos0, (n, 1))
+    qpos[:, 3:7] = _root_orientation(table, n)
+    unclipped = _set_joints(body, qpos, table, offsets)
+    limits = body.model.jnt_range[1:]
+    qpos[:, 7:] = np.clip(unclipped, limits[:, 0], limits[:, 1])
+    return body.coupling.complete(qpos), unclipped
 
 
 def _spline(time: FloatArray, values: FloatArray, cyclic: bool) -> CubicSpline:
