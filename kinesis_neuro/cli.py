@@ -1,4 +1,4 @@
-"""The command line: ``kinesis-neuro demo | train | evaluate | record | export``. Thin: no logic."""
+"""The command line, ``kinesis-neuro COMMAND``. Thin: no logic."""
 
 from __future__ import annotations
 
@@ -11,7 +11,7 @@ from typing import Annotated
 import tyro
 
 from kinesis_neuro.errors import KinesisError
-from kinesis_neuro.learn.config import TrainConfig
+from kinesis_neuro.learn.config import DistillConfig, TrainConfig
 
 
 @dataclass(frozen=True)
@@ -33,6 +33,13 @@ class Train:
     """Train a policy, or go on with an interrupted run in runs/NAME."""
 
     config: Annotated[TrainConfig, tyro.conf.arg(name="")] = field(default_factory=TrainConfig)
+
+
+@dataclass(frozen=True)
+class Distill:
+    """Clone a policy into one that drives muscles alone, in runs/NAME."""
+
+    config: Annotated[DistillConfig, tyro.conf.arg(name="")] = field(default_factory=DistillConfig)
 
 
 @dataclass(frozen=True)
@@ -77,7 +84,7 @@ class Export:
     """File to write; its suffix chooses the format."""
 
 
-Command = Demo | Train | Evaluate | Record | Export
+Command = Demo | Train | Distill | Evaluate | Record | Export
 
 
 def run(command: Command) -> None:
@@ -90,6 +97,11 @@ def run(command: Command) -> None:
         from kinesis_neuro.learn.trainer import train
 
         train(command.config)
+        print(f"Policy and log are in {Path('runs') / command.config.name}")
+    elif isinstance(command, Distill):
+        from kinesis_neuro.learn.distill import distill
+
+        distill(command.config)
         print(f"Policy and log are in {Path('runs') / command.config.name}")
     elif isinstance(command, Evaluate):
         from kinesis_neuro.evaluate import evaluate, summary_table
@@ -128,6 +140,7 @@ def main(arguments: list[str] | None = None) -> None:
         {
             "demo": Demo,
             "train": Train,
+            "distill": Distill,
             "evaluate": Evaluate,
             "record": Record,
             "export": Export,

@@ -9,7 +9,6 @@ from __future__ import annotations
 import dataclasses
 import json
 import time
-from dataclasses import dataclass, field
 from pathlib import Path
 
 import numpy as np
@@ -22,64 +21,10 @@ from kinesis_neuro.env.reference_table import ReferenceTable
 from kinesis_neuro.env.simulation import default_threads
 from kinesis_neuro.errors import InvalidInputError
 from kinesis_neuro.learn.checkpoint import load_policy, save_policy
-from kinesis_neuro.learn.config import NetworkConfig, from_dict, to_dict
+from kinesis_neuro.learn.config import DistillConfig, from_dict, to_dict
 from kinesis_neuro.learn.policy import Policy, PolicyInfo
 from kinesis_neuro.motion.library import load_motion
 from kinesis_neuro.provenance import library_versions
-
-
-def _student_network() -> NetworkConfig:
-    return NetworkConfig(
-        actor=(512, 512, 256), squash=True, initial_mean=-0.9, initial_log_std=-2.3
-    )
-
-
-@dataclass(frozen=True)
-class DistillConfig:
-    """A cloning run.
-
-    Attributes
-    ----------
-    name : str
-        The run's folder is ``runs/<name>``.
-    teacher : str
-        Name or folder of the teacher.
-    motions : tuple of str
-        As for training.
-    motion_weights : tuple of float
-        By duration if empty.
-    network : NetworkConfig
-    n_envs : int
-    minutes : float
-        How long [min].
-    steps_per_round : int
-        Control steps of all environments between bouts of learning.
-    updates_per_round, minibatch : int
-    memory : int
-        Samples kept; the oldest are forgotten.
-    learning_rate : tuple of float
-        At the start and at the end; it falls along a cosine.
-    teacher_rounds : int
-        Rounds over which the teacher's share of the driving falls from one to zero.
-    seed : int
-    n_threads : int
-    """
-
-    name: str = "walk-excitation-clone"
-    teacher: str = "walk"
-    motions: tuple[str, ...] = ("walk",)
-    motion_weights: tuple[float, ...] = ()
-    network: NetworkConfig = field(default_factory=_student_network)
-    n_envs: int = 128
-    minutes: float = 6.0
-    steps_per_round: int = 8
-    updates_per_round: int = 6
-    memory: int = 300_000
-    learning_rate: tuple[float, float] = (1e-3, 5e-5)
-    minibatch: int = 1024
-    teacher_rounds: int = 40
-    seed: int = 0
-    n_threads: int = 0
 
 
 class Memory:

@@ -22,8 +22,8 @@ from kinesis_neuro.errors import InvalidInputError
 from kinesis_neuro.learn import distill as module
 from kinesis_neuro.learn import trainer as trainer_module
 from kinesis_neuro.learn.checkpoint import load_policy, save_policy
-from kinesis_neuro.learn.config import NetworkConfig, TrainConfig
-from kinesis_neuro.learn.distill import DistillConfig, Memory, distill
+from kinesis_neuro.learn.config import DistillConfig, NetworkConfig, TrainConfig
+from kinesis_neuro.learn.distill import Memory, distill
 from kinesis_neuro.learn.policy import untrained_policy
 from kinesis_neuro.learn.trainer import Trainer
 from kinesis_neuro.motion.library import load_motion
