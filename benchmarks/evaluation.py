@@ -16,7 +16,7 @@ from pathlib import Path
 from typing import Any
 
 import numpy as np
-from throughput import machine, write_json
+from measuring import machine, write_json
 
 from kinesis_neuro.evaluate import PROTOCOLS, bootstrap_interval, evaluate
 from kinesis_neuro.learn.checkpoint import load_policy

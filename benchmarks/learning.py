@@ -21,8 +21,8 @@ from typing import Any
 
 import numpy as np
 from matplotlib.figure import Figure
+from measuring import machine, write_json
 from numpy.typing import NDArray
-from throughput import machine, write_json
 
 from kinesis_neuro.learn.config import TrainConfig, to_dict
 from kinesis_neuro.learn.trainer import Trainer

@@ -8,6 +8,7 @@ All arrays have shape (n_envs, n_muscles) unless stated.
 from __future__ import annotations
 
 from dataclasses import dataclass
+from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
@@ -140,9 +141,9 @@ def moment_control(
 
     Minimises ||W du - a||^2 / eps + ||du||^2 with 0 <= u_ff + du <= 1. Without the bounds this is
     du = W' (W W' + eps I)^-1 a; but where the feed-forward leaves a muscle silent, the linear map
-    would lose what it wants to take away, and with it half of the authority. The dual is a
-    piecewise linear equation with one unknown a joint, solved by semismooth Newton steps: four for most
-    actions, up to a dozen for large ones.
+    would lose what it wants to take away, and with it half of the authority. The dual is convex and
+    piecewise quadratic with one unknown a joint; damped semismooth Newton steps solve it, four for
+    most actions, up to a dozen for large ones.
 
     Parameters
     ----------
@@ -170,74 +171,90 @@ def moment_control(
     >>> moment_control(np.array([[-0.3]]), w, np.array([[0.2, 0.0]])).round(2)
     array([[-0.15,  0.15]])
     """
-    transposed = np.swapaxes(matrix, 1, 2)
-    dual = np.zeros_like(action)[..., None]
-    target = action[..., None]
-    wanted = feedforward[..., None]
-    change, residual = _dual_residual(dual, matrix, transposed, wanted, target, regularization)
-    rows = np.arange(action.shape[0])
+    problem = _Dual(
+        matrix, np.swapaxes(matrix, 1, 2), feedforward[..., None], action[..., None], regularization
+    )
+    point = problem.at(np.zeros_like(problem.target))
+    change, rows = point.change, np.arange(action.shape[0])
     for _ in range(n_iterations):
         # Most rows are done after three or four steps; only the others go on.
-        rows = rows[np.abs(residual[rows, :, 0]).max(axis=1) > _TOLERANCE]
+        on = np.abs(point.slope[..., 0]).max(axis=1) > _TOLERANCE
+        if not on.all():
+            rows, problem, point = rows[on], problem.part(on), point.part(on)
         if rows.size == 0:
             break
-        dual[rows], change[rows], residual[rows] = _newton_step(
-            dual[rows],
-            change[rows],
-            residual[rows],
-            (matrix[rows], transposed[rows], wanted[rows], target[rows]),
-            regularization,
-        )
+        point = _newton_step(problem, point)
+        change[rows] = point.change
     return change[..., 0]
 
 
-_Problem = tuple[NDArray[np.floating], NDArray[np.floating], FloatArray, FloatArray]
+_TOLERANCE = 1e-4
+_HALVINGS = 8
+_DESCENT = 1e-4  # share of the expected descent that a step must bring (Armijo's rule)
 
 
-def _newton_step(
-    dual: FloatArray,
-    change: FloatArray,
-    residual: FloatArray,
-    problem: _Problem,
-    regularization: float,
-) -> tuple[FloatArray, FloatArray, FloatArray]:
-    """One step towards the dual's solution: new dual, change of excitations, residual."""
-    matrix, transposed, wanted, _ = problem
-    inside = ((change > -wanted) & (change < 1.0 - wanted)).astype(matrix.dtype)
-    slope = (matrix * np.swapaxes(inside, 1, 2)) @ transposed
-    diagonal = np.arange(dual.shape[1])
-    slope[:, diagonal, diagonal] += regularization
-    step = np.linalg.solve(slope, residual)
-    before = np.abs(residual).sum(axis=(1, 2))
-    new = dual - step
-    change, residual = _dual_residual(new, *problem, regularization)
+@dataclass(frozen=True, eq=False)
+class _Point:
+    """The dual at one place a row: its value, its slope, and the excitations it stands for."""
+
+    place: FloatArray
+    change: FloatArray
+    value: FloatArray
+    slope: FloatArray
+
+    def part(self, rows: NDArray[Any]) -> _Point:
+        return _Point(self.place[rows], self.change[rows], self.value[rows], self.slope[rows])
+
+
+@dataclass(frozen=True, eq=False)
+class _Dual:
+    """The convex dual of the bounded problem, smooth but for kinks in its slope."""
+
+    matrix: NDArray[np.floating]
+    transposed: NDArray[np.floating]
+    wanted: FloatArray
+    target: FloatArray
+    regularization: float
+
+    def part(self, rows: NDArray[Any]) -> _Dual:
+        return _Dual(
+            self.matrix[rows],
+            self.transposed[rows],
+            self.wanted[rows],
+            self.target[rows],
+            self.regularization,
+        )
+
+    def at(self, place: FloatArray) -> _Point:
+        free = self.wanted + self.transposed @ place
+        excitation = np.clip(free, 0.0, 1.0)
+        change = excitation - self.wanted
+        slope = self.matrix @ change + self.regularization * place - self.target
+        value = (excitation * (free - 0.5 * excitation) - self.wanted * free).sum(axis=(1, 2))
+        value += (place * (0.5 * self.regularization * place - self.target)).sum(axis=(1, 2))
+        return _Point(place, change, value, slope)
+
+
+def _newton_step(problem: _Dual, point: _Point) -> _Point:
+    """One damped semismooth Newton step of every row."""
+    inside = (point.change > -problem.wanted) & (point.change < 1.0 - problem.wanted)
+    curvature = (problem.matrix * np.swapaxes(inside, 1, 2)) @ problem.transposed
+    diagonal = np.arange(curvature.shape[1])
+    curvature[:, diagonal, diagonal] += problem.regularization
+    step = np.linalg.solve(curvature, point.slope)
+    descent = _DESCENT * (step * point.slope).sum(axis=(1, 2))
+    new = problem.at(point.place - step)
     # Where a muscle wakes up on the way the full step overshoots: halve it there.
     for _ in range(_HALVINGS):
-        worse = np.flatnonzero(np.abs(residual).sum(axis=(1, 2)) > before)
-        if worse.size == 0:
+        worse = new.value > point.value - descent + 1e-12
+        if not worse.any():
             break
         step[worse] *= 0.5
-        new[worse] = dual[worse] - step[worse]
-        part = [array[worse] for array in problem]
-        change[worse], residual[worse] = _dual_residual(new[worse], *part, regularization)
-    return new, change, residual
-
-
-_HALVINGS = 4
-_TOLERANCE = 1e-4
-
-
-def _dual_residual(
-    dual: FloatArray,
-    matrix: NDArray[np.floating],
-    transposed: NDArray[np.floating],
-    wanted: FloatArray,
-    target: FloatArray,
-    regularization: float,
-) -> tuple[FloatArray, FloatArray]:
-    """Change of excitations that a dual stands for, and what its equation leaves."""
-    change = np.clip(wanted + transposed @ dual, 0.0, 1.0) - wanted
-    return change, matrix @ change + regularization * dual - target
+        descent[worse] *= 0.5
+        again = problem.part(worse).at(point.place[worse] - step[worse])
+        for array, values in zip(vars(new).values(), vars(again).values(), strict=True):
+            array[worse] = values
+    return new
 
 
 def action_channels(body: Body, actuation: str) -> tuple[str, ...]:

@@ -167,15 +167,7 @@ def bounded_least_effort(
     return lsq_linear(system, right, bounds, method="bvls", tol=1e-13).x
 
 
-@pytest.mark.parametrize(
-    "size",
-    [
-        0.05,
-        pytest.param(
-            0.3, marks=pytest.mark.xfail(reason="four steps, halved four times, end too early")
-        ),
-    ],
-)
+@pytest.mark.parametrize("size", [0.05, 0.3, 1.0])
 def test_moment_control_is_scipys_where_muscles_are_silent(
     legs: Body, standing: mujoco.MjData, size: float
 ) -> None:
@@ -189,9 +181,7 @@ def test_moment_control_is_scipys_where_muscles_are_silent(
     assert (feedforward + change >= 0).all() and (feedforward + change <= 1).all()
     for k in range(n):
         best = bounded_least_effort(action[k], matrix[k], feedforward[k])
-        # Four Newton steps are not the end of all things: what counts is the moment.
-        error = np.abs(matrix[k] @ (change[k] - best)).max()
-        assert error < 0.1 * size, k
+        np.testing.assert_allclose(change[k], best, atol=1e-3)
 
 
 def test_moment_scale_is_the_designs(legs: Body) -> None:
