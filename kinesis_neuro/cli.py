@@ -136,20 +136,20 @@ def run(command: Command) -> None:
 
 def main(arguments: list[str] | None = None) -> None:
     """Entry point; errors of the library are printed as one line, without a traceback."""
-    command = tyro.extras.subcommand_cli_from_dict(
-        {
-            "demo": Demo,
-            "train": Train,
-            "distill": Distill,
-            "evaluate": Evaluate,
-            "record": Record,
-            "export": Export,
-        },
-        prog="kinesis-neuro",
-        description="Muscle-driven bodies that learn to move like people.",
-        args=arguments,
-    )
     try:
+        command = tyro.extras.subcommand_cli_from_dict(
+            {
+                "demo": Demo,
+                "train": Train,
+                "distill": Distill,
+                "evaluate": Evaluate,
+                "record": Record,
+                "export": Export,
+            },
+            prog="kinesis-neuro",
+            description="Muscle-driven bodies that learn to move like people.",
+            args=arguments,
+        )
         run(command)
     except KinesisError as error:
         sys.exit(f"kinesis-neuro: {error}")

@@ -13,7 +13,13 @@ from numpy.typing import NDArray
 
 from kinesis_neuro.body.kinematics import contact_forces
 from kinesis_neuro.errors import InvalidInputError, unknown_name
-from kinesis_neuro.learn.play import MotionLike, as_motions, as_policy, policy_env
+from kinesis_neuro.learn.play import (
+    MotionLike,
+    as_motions,
+    as_policy,
+    control_steps,
+    policy_env,
+)
 from kinesis_neuro.learn.policy import Policy
 from kinesis_neuro.provenance import library_versions
 from kinesis_neuro.schema import encode_attr
@@ -64,6 +70,7 @@ class Traces:
     motion, start_frame : ndarray
         Where each episode started.
     n_diverged : int
+        Episodes whose physics diverged; they count as failed from that step on.
     vertical_force : ndarray, shape (n_episodes,)
         Mean vertical ground force over the steps reached, in body weights.
     control_rate : float
@@ -117,7 +124,7 @@ def run_episodes(
         termination_distance=_LOOSEST.threshold,
     )
     table = env.table
-    n_steps = round(duration * env.config.control_rate)
+    n_steps = control_steps(duration, env.config.control_rate)
     which = np.repeat(np.arange(len(loaded)), n_starts)
     frames_needed = (n_steps + 1) * env.config.decimation
     room = np.where(table.periodic, table.length, table.length - frames_needed)[which]
@@ -134,14 +141,17 @@ def run_episodes(
         prepare(env)
     distance = np.full((n_steps, n, len(env.body.tracked_bodies)), np.nan)
     alive = np.ones(n, dtype=bool)
+    diverged = np.zeros(n, dtype=bool)
     force, counted = np.zeros(n), np.zeros(n)
     for k in range(n_steps):
         result = env.step(policy.act(observation))
         observation = result.observation
-        distance[k, alive] = result.distance[alive]
+        diverged |= alive & result.diverged
+        sound = alive & ~result.diverged
+        distance[k, sound] = result.distance[sound]
         ground, _ = contact_forces(env.body, env.simulation.sensors)
-        force += np.where(alive, ground[..., 2].sum(axis=1), 0.0)
-        counted += alive
+        force += np.where(sound, ground[..., 2].sum(axis=1), 0.0)
+        counted += sound
         alive &= ~result.terminated
         if not alive.any():
             break
@@ -157,7 +167,7 @@ def run_episodes(
         planned=np.full(n, n_steps),
         motion=[loaded[i].name for i in which],
         start_frame=frame,
-        n_diverged=env.n_diverged,
+        n_diverged=int(diverged.sum()),
         vertical_force=force / np.maximum(counted, 1) / env.body.weight,
         control_rate=env.config.control_rate,
     )
@@ -266,7 +276,7 @@ def evaluate(
     """
     if protocol not in PROTOCOLS:
         raise unknown_name("protocol", protocol, PROTOCOLS)
-    if n_starts < 1 or duration <= 0:
+    if n_starts < 1 or not (np.isfinite(duration) and duration > 0):
         raise InvalidInputError(
             f"n_starts and duration must be positive, got {n_starts} and {duration}."
         )

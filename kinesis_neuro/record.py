@@ -15,7 +15,13 @@ from kinesis_neuro.body.recording import Samples, assemble_recording, feet
 from kinesis_neuro.env.imitation import ImitationEnv
 from kinesis_neuro.errors import InvalidInputError
 from kinesis_neuro.learn.checkpoint import describe
-from kinesis_neuro.learn.play import MotionLike, as_motions, as_policy, policy_env
+from kinesis_neuro.learn.play import (
+    MotionLike,
+    as_motions,
+    as_policy,
+    control_steps,
+    policy_env,
+)
 from kinesis_neuro.learn.policy import Policy, untrained_policy
 from kinesis_neuro.provenance import hash_arrays, provenance
 
@@ -70,7 +76,8 @@ def record(
     -------
     xarray.Dataset
         See ``schema.RECORDING``, and ``reference_phase`` (time) and ``episode_index`` (time).
-        ``attrs["n_falls"]`` counts falls.
+        ``attrs["n_falls"]`` counts falls, ``attrs["n_diverged"]`` those of them in which the
+        physics diverged.
 
     Raises
     ------
@@ -92,7 +99,7 @@ def record(
     env = policy_env(
         played, [reference], n_envs=1, n_threads=n_threads, seed=seed, duration=max(duration, 1.0)
     )
-    n_steps = round(duration * env.config.control_rate)
+    n_steps = control_steps(duration, env.config.control_rate)
     frame = _first_frame(env, start, n_steps)
     trace = _Trace(env)
     observation = env.reset(np.zeros(1, dtype=np.intp), np.zeros(1, dtype=np.intp), frame)
@@ -131,7 +138,7 @@ def record(
     dataset = assemble_recording(
         reference.body,
         trace.samples(reference.body),
-        attributes | {"n_falls": n_falls},
+        attributes | {"n_falls": n_falls, "n_diverged": env.n_diverged},
         action=trace.action,
         action_channels=env.action_channels,
         reward=trace.reward,

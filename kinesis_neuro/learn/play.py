@@ -8,7 +8,6 @@ from pathlib import Path
 from typing import Any
 
 import numpy as np
-from numpy.typing import NDArray
 
 from kinesis_neuro.body.models import load_body
 from kinesis_neuro.env.config import ImitationConfig
@@ -83,7 +82,29 @@ def policy_env(
     return env
 
 
-def stratified_frames(length: int, n: int, rng: np.random.Generator) -> NDArray[np.intp]:
-    """Random frames that cover 0..length evenly: one at random in each of n equal parts."""
-    edges = (np.arange(n) + rng.random(n)) / n
-    return rng.permutation((edges * length).astype(np.intp))
+def control_steps(duration: float, control_rate: float) -> int:
+    """Control steps in a duration.
+
+    Parameters
+    ----------
+    duration : float
+        [s]
+    control_rate : float
+        [Hz]
+
+    Raises
+    ------
+    InvalidInputError
+        If the duration is not finite, or shorter than half a control step.
+
+    Examples
+    --------
+    >>> control_steps(10.0, 30.0)
+    300
+    """
+    if not np.isfinite(duration) or round(duration * control_rate) < 1:
+        raise InvalidInputError(
+            f"duration must be a number of seconds that holds a control step "
+            f"({1 / control_rate:.3f} s), got {duration}."
+        )
+    return round(duration * control_rate)

@@ -16,6 +16,25 @@ from kinesis_neuro.learn.config import NetworkConfig
 
 # Rows of one block of the batch-invariant forward pass.
 _BLOCK = 8
+# Numbers to a whole multiple of which rows and weights are padded there.
+_VECTOR = 16
+
+
+def _pad(x: Tensor, *sizes: int) -> Tensor:
+    """Zeros at the end of each dimension, up to whole vectors (``sizes`` of 1: none)."""
+    missing = [-n % size for n, size in zip(x.shape, sizes, strict=True)]
+    if not any(missing):
+        return x
+    return nn.functional.pad(x, [m for n in reversed(missing) for m in (0, n)])
+
+
+def _linear_in_whole_vectors(layer: nn.Linear, x: Tensor) -> Tensor:
+    """A linear layer whose input is padded, and whose output is.
+
+    The remainder of a vector loop is computed by another routine, which rounds otherwise.
+    """
+    weight, bias = _pad(layer.weight, _VECTOR, _VECTOR), _pad(layer.bias, _VECTOR)
+    return nn.functional.linear(x, weight, bias)
 
 
 def mlp(
@@ -126,10 +145,14 @@ class Policy(nn.Module):
         x = self.normalizer(torch.from_numpy(padded))
         # Rounding depends on the shape, in products and in activation functions alike: blocks of
         # one size make it the same for every row.
-        x = torch.cat([self.actor(block) for block in x.split(_BLOCK)])
-        if self.config.squash:
-            x = torch.tanh(x)
+        x = torch.cat([self._forward_block(block) for block in x.split(_BLOCK)])
         return x[:n].clamp(-1.0, 1.0).numpy()
+
+    def _forward_block(self, x: Tensor) -> Tensor:
+        x = _pad(x, 1, _VECTOR)
+        for layer in self.actor:
+            x = _linear_in_whole_vectors(layer, x) if isinstance(layer, nn.Linear) else layer(x)
+        return (torch.tanh(x) if self.config.squash else x)[:, : self.n_actions]
 
     def log_prob(self, mean: Tensor, action: Tensor) -> Tensor:
         """Log density of actions, summed over channels."""

@@ -39,6 +39,9 @@ class Trainer:
 
     def __init__(self, config: TrainConfig, folder: Path) -> None:
         self.config, self.folder = config, folder
+        recover_directory(folder / "checkpoint")
+        # A run that goes on needs nothing of the policy that it once started from.
+        self._first = "" if (folder / "checkpoint").exists() else config.initial_policy
         n_threads = config.n_threads or default_threads()
         torch.set_num_threads(n_threads)
         self.body = load_body(config.body)
@@ -59,7 +62,6 @@ class Trainer:
         self.steps = 0
         self.seconds = 0.0
         self.observation = self.env.reset()
-        recover_directory(folder / "checkpoint")
         if (folder / "checkpoint").exists():
             self._resume()
 
@@ -85,25 +87,25 @@ class Trainer:
             about,
             self.generator,
         )
-        if config.initial_policy:
-            first = files.load_policy(config.initial_policy)
+        if self._first:
+            first = files.load_policy(self._first)
             files.warn_of_other_body(first.about, self.body)
             if dict(first.about.observations) != dict(about.observations) or tuple(
                 first.about.actions
             ) != tuple(about.actions):
                 raise IncompatibleError(
-                    f"Policy {config.initial_policy!r} observes or acts otherwise than this task. "
+                    f"Policy {self._first!r} observes or acts otherwise than this task. "
                     "Use the same task options (actuation, lookahead, observe_muscles)."
                 )
             state = first.state_dict()
             state["log_std"] = policy.state_dict()["log_std"]
-            files.load_tensors(policy, state, Path(config.initial_policy))
+            files.load_tensors(policy, state, Path(self._first))
         return policy
 
     def _inherit_critic(self) -> None:
         """Go on with the critic of the initial policy's run, where its folder has one."""
-        path = Path(self.config.initial_policy) / files.TRAINER_ARRAYS
-        if self.config.initial_policy and path.exists():
+        path = Path(self._first) / files.TRAINER_ARRAYS
+        if self._first and path.exists():
             files.load_tensors(self.critic, _part(files.read_tensors(path), "critic."), path)
 
     # -- one iteration ------------------------------------------------------------------------

@@ -550,7 +550,6 @@ def test_a_policy_to_start_from_must_fit(
         )
 
 
-@pytest.mark.xfail(reason="Trainer reads the initial policy also where it has a checkpoint")
 def test_a_run_outlives_the_policy_that_it_started_from(
     saved: Path, trainer: Callable[..., Trainer], tmp_path: Path
 ) -> None:
