@@ -35,9 +35,12 @@ DIFFERENCES = (
     "Automatic reset of diverged states is disabled, so that divergence can be seen.",
     "Contact pairs between the left and the right leg are dropped: the capsules of shanks and feet "
     "are wider than a person's, and overlap by up to 30 mm where the legs of a recorded gait pass "
-    "each other.",
+    "each other. The legs of legs26 collide as meshes, without pairs: they meet the floor alone.",
     "Sensors are added (frames of the segments, lengths and velocities of the muscles, net contact "
     "wrench of each foot segment); they do not act on the physics.",
+    "legs26: the axes of the left hip's adduction and rotation are turned round. myo-sim gives "
+    "both hips the right one's axes, so that its left leg abducts no farther than 0.52 rad and "
+    "adducts by 0.87 rad, and means the opposite of the right by the same angle.",
     "legs_back is myofullbody without its arms: both subtrees are pruned, with the actuators, "
     "tendons, contact pairs, equalities and sensors that touch them.",
 )
@@ -206,6 +209,9 @@ def _bare_spec(name: str) -> mujoco.MjSpec:
     if name == "legs_back":
         for side in ("r", "l"):
             spec.delete(spec.body(f"myoarm_{side}_root"))
+    if name == "legs26":
+        for joint in ("hip_adduction_l", "hip_rotation_l"):
+            spec.joint(joint).axis = -spec.joint(joint).axis
     _drop_leg_pairs(spec)
     spec.worldbody.add_geom(
         name="floor",
@@ -225,12 +231,13 @@ _LEG_SEGMENTS = ("femur", "tibia", "talus", "calcn", "toes")
 
 def _drop_leg_pairs(spec: mujoco.MjSpec) -> None:
     """Delete the contact pairs of one leg with the other."""
-    side_of = {
-        geom.name: side
-        for side in "rl"
-        for segment in _LEG_SEGMENTS
-        for geom in spec.body(f"{segment}_{side}").geoms
-    }
+    side_of = {}
+    for side in "rl":
+        for segment in _LEG_SEGMENTS:
+            for geom in spec.body(f"{segment}_{side}").geoms:
+                side_of[geom.name] = side
+                # As in the larger bodies: what has no pair meets the floor alone.
+                geom.conaffinity = 0
     for pair in list(spec.pairs):
         sides = {side_of.get(pair.geomname1), side_of.get(pair.geomname2)}
         if sides == {"r", "l"}:

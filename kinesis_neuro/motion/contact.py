@@ -28,7 +28,7 @@ def contact_edges(
     -------
     columns : ndarray, shape (n, n_independent, n_edges)
         Generalised force of 100 N along each edge.
-    directions : ndarray, shape (n_edges, 3)
+    directions : ndarray, shape (n, n_edges, 3)
     penalty : ndarray, shape (n, n_edges)
     foot : ndarray of int, shape (n_edges,)
         0 right, 1 left.
@@ -36,7 +36,10 @@ def contact_edges(
     """
     body = motion.body
     mu = config.friction
-    pyramid = np.array([[mu, 0, 1], [-mu, 0, 1], [0, mu, 1], [0, -mu, 1]])
+    # The pyramids turn with the pelvis: which way the body walks must not matter.
+    pyramid = _turned(
+        np.array([[mu, 0, 1], [-mu, 0, 1], [0, mu, 1], [0, -mu, 1.0]]), _heading(motion)
+    )
     columns, directions, penalties, feet, where = [], [], [], [], []
     for contact, segment in enumerate(body.contacts):
         index = body.segments.index(segment)
@@ -53,8 +56,7 @@ def contact_edges(
             # Out of reach: so dear that no force is put there.
             penalty = np.where(point[:, 2] > config.contact_distance, 1e3, penalty)
             for edge in pyramid:
-                force = np.tile(edge * FORCE_UNIT, (motion.n_frames, 1))
-                full = generalized_force(dynamics, contact, origin, point, force)
+                full = generalized_force(dynamics, contact, origin, point, FORCE_UNIT * edge)
                 columns.append(np.einsum("kvi,kv->ki", dynamics.tangent, full))
                 directions.append(edge)
                 penalties.append(penalty)
@@ -62,11 +64,23 @@ def contact_edges(
                 where.append(point)
     return (
         np.stack(columns, axis=2),
-        np.array(directions),
+        np.stack(directions, axis=1),
         np.stack(penalties, axis=1),
         np.array(feet),
         np.stack(where, axis=1),
     )
+
+
+def _heading(motion: ReferenceMotion) -> FloatArray:
+    """Yaw of the pelvis (n,) [rad]."""
+    w, x, y, z = motion.qpos[:, 3:7].T
+    return np.arctan2(2 * (w * z + x * y), 1 - 2 * (y * y + z * z))
+
+
+def _turned(vectors: FloatArray, angle: FloatArray) -> FloatArray:
+    """Vectors (m, 3) turned about the vertical by each angle (n,): (m, n, 3)."""
+    cos, sin, (x, y, z) = np.cos(angle), np.sin(angle), vectors.T[..., None]
+    return np.stack([x * cos - y * sin, x * sin + y * cos, z + 0 * cos], axis=-1)
 
 
 def _extremes(points: FloatArray, radii: FloatArray, limit: int = 8) -> tuple:

@@ -217,6 +217,8 @@ def _from_file(
         translation = coordinate.startswith("pelvis_t") and coordinate[-1] in "xyz"
         values[coordinate] = np.deg2rad(series) if in_degrees and not translation else series
     _refuse_wrong_units(path, values, bool(in_degrees))
+    if units is None and in_degrees:
+        _refuse_radians_as_degrees(path, values)
     force = pressure = None
     if forces is not None:
         plates = read_storage(forces)
@@ -250,6 +252,23 @@ def _refuse_wrong_units(path: Path, values: dict[str, FloatArray], in_degrees: b
     if height > 10.0:
         raise FileFormatError(
             path, f"a pelvis {height:.0f} m high", "pelvis_ty in metres (not mm or cm)"
+        )
+
+
+# No leg turns farther than this, in radians; nobody walks with knees that turn by less.
+_LARGEST_ANGLE, _SMALLEST_STEP = 2.4, 0.5
+
+
+def _refuse_radians_as_degrees(path: Path, values: dict[str, FloatArray]) -> None:
+    """Numbers under the word degrees that make steps as radians, and a statue as degrees."""
+    legs = {k: np.rad2deg(v) for k, v in values.items() if k.startswith(("hip_", "knee_angle"))}
+    largest = max((float(np.abs(v).max()) for v in legs.values()), default=np.inf)
+    step = max((float(np.ptp(v)) for k, v in legs.items() if k.startswith("knee")), default=0.0)
+    if largest < _LARGEST_ANGLE and step > _SMALLEST_STEP:
+        raise FileFormatError(
+            path,
+            f"leg angles of at most {largest:.2f} under inDegrees=yes, which look like radians",
+            "degrees: correct the header, or give units='degrees' if the legs hardly move",
         )
 
 
