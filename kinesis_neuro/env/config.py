@@ -9,6 +9,9 @@ from kinesis_neuro.body.models import CONTROL_RATE, PHYSICS_RATE
 from kinesis_neuro.errors import InvalidInputError, unknown_name
 
 
+INITIAL_ACTIVATIONS = ("auto", "reference", "rest")
+
+
 @dataclass(frozen=True)
 class RewardWeights:
     """Weights of the reward's terms; KINESIS's by default."""
@@ -44,6 +47,12 @@ class ImitationConfig:
         Control steps ahead at which the reference's joints are observed.
     observe_muscles : bool
         Whether muscle lengths and velocities are observed (activations always are).
+    initial_activation : {"auto", "reference", "rest"}
+        Activation of the muscles in which episodes start, as a part of the body's state: static
+        optimisation's at that frame of the reference, or 0.05 in all. From rest a body sinks for
+        the tenth of a second that activation needs, which on one leg may be too long. ``auto`` is
+        ``reference`` for the actuations that rest on static optimisation (``tracking``,
+        ``moment``), and ``rest`` for the others.
     mirror : bool
         Whether the policy sees the body mirrored while the reference's left foot is ahead.
     hard_starts : float
@@ -63,6 +72,7 @@ class ImitationConfig:
     action_scale: float = 0.25
     lookahead: tuple[int, ...] = (1, 5)
     observe_muscles: bool = False
+    initial_activation: str = "auto"
     mirror: bool = True
     hard_starts: float = 0.0
     reward: RewardWeights = RewardWeights()
@@ -78,11 +88,22 @@ class ImitationConfig:
             )
         if self.termination_rule not in ("any", "mean"):
             raise unknown_name("termination rule", self.termination_rule, ("any", "mean"))
+        if self.initial_activation not in INITIAL_ACTIVATIONS:
+            raise unknown_name(
+                "initial activation", self.initial_activation, INITIAL_ACTIVATIONS
+            )
         if self.duration < 1.0 / self.control_rate:
             raise InvalidInputError(
                 f"duration must be at least one control step of {1 / self.control_rate:.4f} s, "
                 f"got {self.duration} s."
             )
+
+    @property
+    def starts_activated(self) -> bool:
+        """Whether episodes start with static optimisation's activations."""
+        if self.initial_activation == "auto":
+            return self.actuation in ("tracking", "moment")
+        return self.initial_activation == "reference"
 
     @property
     def decimation(self) -> int:

@@ -85,7 +85,9 @@ class ImitationEnv:
         table: ReferenceTable | None = None,
     ) -> None:
         self.config = config or ImitationConfig()
-        self.table = table or ReferenceTable.build(motions, actuation=self.config.actuation)
+        self.table = table or ReferenceTable.build(
+            motions, actuation=self.config.actuation, activated=self.config.starts_activated
+        )
         self.body: Body = self.table.body
         self.n_envs = n_envs
         self.simulation = Simulation(self.body, n_envs, n_threads)
@@ -143,7 +145,7 @@ class ImitationEnv:
         qpos[:, :3] += shift
         activation = (
             np.full((which.size, self.body.n_muscles), 0.05)
-            if table.feedforward is None
+            if table.feedforward is None or not self.config.starts_activated
             else table.feedforward[rows]
         )
         self.simulation.reset(which, qpos, table.qvel[rows], activation)
@@ -224,7 +226,7 @@ class ImitationEnv:
         moment_part = self._moment_part(clipped)
         drive = self.excite(clipped, moment_part, clip=False)
         table, lead = self.table, self.config.lead
-        if table.feedforward is None:
+        if table.feedforward is None or self.config.actuation in ("excitation", "length"):
             return np.clip(drive, 0.0, 1.0)
         now, _ = table.rows(self.motion, self.frame + lead)
         total = np.zeros_like(drive)

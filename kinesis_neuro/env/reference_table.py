@@ -67,6 +67,7 @@ class ReferenceTable:
         motions: Sequence[ReferenceMotion],
         *,
         actuation: str,
+        activated: bool = False,
         smoothing: float = 2.0,
     ) -> ReferenceTable:
         """Tabulate motions for an actuation.
@@ -77,6 +78,8 @@ class ReferenceTable:
             On one body; resampled to the physics rate where they have another.
         actuation : str
             ``tracking`` and ``moment`` need static optimisation, which is computed here.
+        activated : bool
+            Whether it is computed for other actuations too, for activations to start from.
         smoothing : float
             Standard deviation of the Gaussian on the feed-forward [frames].
         """
@@ -92,7 +95,7 @@ class ReferenceTable:
         motions = tuple(m if m.rate == PHYSICS_RATE else m.resample(PHYSICS_RATE) for m in motions)
         length = np.array([m.n_frames for m in motions])
         feedforward = matrices = None
-        if actuation in ("tracking", "moment"):
+        if activated or actuation in ("tracking", "moment"):
             feedforward = np.concatenate([_feedforward(m, smoothing) for m in motions])
         if actuation == "moment":
             matrices = np.concatenate([_moment_matrices(m) for m in motions])

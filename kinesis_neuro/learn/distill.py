@@ -71,8 +71,10 @@ def distill(
             f"Teacher {config.teacher!r} drives muscles alone already; there is nothing to clone."
         )
     motions = [load_motion(name, teacher.about.body) for name in config.motions]
-    student_task = dataclasses.replace(task, actuation="excitation")
     # The student's episodes start with the activations that the teacher's would.
+    student_task = dataclasses.replace(
+        task, actuation="excitation", initial_activation="reference"
+    )
     table = ReferenceTable.build(motions, actuation=task.actuation)
     env = ImitationEnv(
         motions,

@@ -578,3 +578,34 @@ def test_control_rate_sets_the_steps(
     assert env.config.decimation == round(150 / rate)
     env.step(np.zeros((1, 80)))
     assert env.simulation.time[0] == pytest.approx(1 / rate)
+
+
+@pytest.mark.parametrize(
+    ("actuation", "initial", "activated"),
+    [
+        ("moment", "auto", True),
+        ("moment", "rest", False),
+        ("excitation", "auto", False),
+        ("excitation", "reference", True),
+    ],
+)
+def test_episodes_start_from_rest_or_with_static_optimisations_activations(
+    make_env: Make, table: ReferenceTable, actuation: str, initial: str, activated: bool
+) -> None:
+    env = make_env(table, n_envs=3, actuation=actuation, initial_activation=initial)
+    frame = np.array([5, 60, 120])
+    env.reset(np.arange(3), np.zeros(3, dtype=np.intp), frame)
+    assert table.feedforward is not None
+    expected = table.feedforward[frame] if activated else np.full((3, 80), 0.05)
+    np.testing.assert_array_equal(env.simulation.activation, expected)
+
+
+def test_the_activations_to_start_from_are_computed_where_they_are_needed(
+    walk: ReferenceMotion,
+) -> None:
+    part = walk.slice(0.0, 0.3)
+    assert ReferenceTable.build([part], actuation="excitation").feedforward is None
+    config = ImitationConfig(actuation="excitation", initial_activation="reference")
+    assert ImitationEnv([part], config).table.feedforward is not None
+    with pytest.raises(InvalidInputError, match="Unknown initial activation 'warm'"):
+        ImitationConfig(initial_activation="warm")
