@@ -8,7 +8,6 @@ from kinesis_neuro.body.actuation import ACTUATIONS
 from kinesis_neuro.body.models import CONTROL_RATE, PHYSICS_RATE
 from kinesis_neuro.errors import InvalidInputError, unknown_name
 
-
 INITIAL_ACTIVATIONS = ("auto", "reference", "rest")
 
 
@@ -89,9 +88,7 @@ class ImitationConfig:
         if self.termination_rule not in ("any", "mean"):
             raise unknown_name("termination rule", self.termination_rule, ("any", "mean"))
         if self.initial_activation not in INITIAL_ACTIVATIONS:
-            raise unknown_name(
-                "initial activation", self.initial_activation, INITIAL_ACTIVATIONS
-            )
+            raise unknown_name("initial activation", self.initial_activation, INITIAL_ACTIVATIONS)
         if self.duration < 1.0 / self.control_rate:
             raise InvalidInputError(
                 f"duration must be at least one control step of {1 / self.control_rate:.4f} s, "
