@@ -1,6 +1,10 @@
-"""Put a trained policy among those that the library ships, with its learning curve and scores.
+"""Put a trained policy among those that the library ships, with how it was made and its scores.
 
-python scripts/ship_policy.py runs/NAME SHIPPED_NAME [--command "what trained it"]
+python scripts/ship_policy.py runs/NAME SHIPPED_NAME [--recording wang2023/walk36]
+
+A policy is mostly trained in stages, each run starting from the last one's checkpoint. Their
+configurations name each other, so that the whole chain is found here: the commands that trained
+it, and the learning curve of every stage.
 """
 
 from __future__ import annotations
@@ -10,14 +14,66 @@ import csv
 import dataclasses
 import json
 from pathlib import Path
+from typing import Any
 
 from kinesis_neuro.evaluate import evaluate
 from kinesis_neuro.formats.atomic import atomic_directory
 from kinesis_neuro.learn.checkpoint import load_policy, write_policy_files
+from kinesis_neuro.learn.config import DistillConfig, TrainConfig, to_dict
 
 POLICIES = Path(__file__).resolve().parents[1] / "data" / "policies"
 CURVE = ("steps", "minutes", "survival", "error_mm", "reward", "error", "teacher_share")
-N_POINTS = 100
+N_POINTS = 100  # of a stage
+
+
+def stages(run: Path) -> list[tuple[Path, dict[str, Any]]]:
+    """Runs that led to this one, the first one first, with their configurations."""
+    config = json.loads((run / "checkpoint" / "policy.json").read_text())["training"]["config"]
+    before = config.get("initial_policy") or config.get("teacher")
+    earlier = stages(Path(before).parent) if before else []
+    return [*earlier, (run, config)]
+
+
+def command(config: dict[str, Any]) -> str:
+    """The command line of a stage: what differs from the defaults."""
+    name, default = (
+        ("distill", DistillConfig()) if "teacher" in config else ("train", TrainConfig())
+    )
+    words = ["kinesis-neuro", name]
+    for key, value in _differences(config, json.loads(json.dumps(to_dict(default)))):
+        option = "--" + key.replace("_", "-")
+        if isinstance(value, bool):
+            words.append(option if value else _negated(option))
+        else:
+            words += [option, *map(str, value if isinstance(value, list) else [value])]
+    return " ".join(words)
+
+
+def _differences(config: dict[str, Any], default: dict[str, Any], prefix: str = "") -> list:
+    found = []
+    for key, value in config.items():
+        if isinstance(value, dict):
+            found += _differences(value, default[key], f"{prefix}{key}.")
+        elif value != default[key]:
+            found.append((prefix + key, value))
+    return found
+
+
+def _negated(option: str) -> str:
+    head, dot, tail = option.rpartition(".")
+    return f"{head}.no-{tail}" if dot else f"--no-{option[2:]}"
+
+
+def write_curve(path: Path, chain: list[tuple[Path, dict[str, Any]]]) -> None:
+    """The stages' logs, thinned, one under the other."""
+    with path.open("w", newline="") as file:
+        writer = csv.writer(file)
+        writer.writerow(["stage", *CURVE])
+        for run, _ in chain:
+            rows = [json.loads(line) for line in (run / "log.jsonl").read_text().splitlines()]
+            for row in rows[:: max(1, len(rows) // N_POINTS)]:
+                cells = [f"{row[c]:.6g}" if c in row else "" for c in CURVE]
+                writer.writerow([run.name, *cells])
 
 
 def main() -> None:
@@ -25,25 +81,24 @@ def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__)
     parser.add_argument("run", type=Path)
     parser.add_argument("name")
-    parser.add_argument("--command", default="")
+    parser.add_argument("--recording", default="", help="second motion to score on")
     arguments = parser.parse_args()
-    policy = load_policy(arguments.run / "checkpoint")
-    training = dict(policy.about.training) | {"command": arguments.command}
+    policy, chain = load_policy(arguments.run / "checkpoint"), stages(arguments.run)
+    training = dict(policy.about.training) | {"commands": [command(c) for _, c in chain]}
     policy.about = dataclasses.replace(policy.about, name=arguments.name, training=training)
-    rows = [json.loads(line) for line in (arguments.run / "log.jsonl").read_text().splitlines()]
-    scores = json.loads(evaluate(policy, "walk").attrs["summary"])
+    motions = ["walk", *([arguments.recording] if arguments.recording else [])]
+    scores = {m: json.loads(evaluate(policy, m).attrs["summary"]) for m in motions}
     with atomic_directory(POLICIES / arguments.name) as folder:
         write_policy_files(policy, folder)
-        columns = [c for c in CURVE if c in rows[-1]]
-        with (folder / "learning_curve.csv").open("w", newline="") as file:
-            writer = csv.writer(file)
-            writer.writerow(columns)
-            for row in rows[:: max(1, len(rows) // N_POINTS)]:
-                writer.writerow([f"{row[c]:.6g}" if c in row else "" for c in columns])
-        (folder / "scores.json").write_text(json.dumps({"walk": scores}, indent=1) + "\n")
+        write_curve(folder / "learning_curve.csv", chain)
+        (folder / "scores.json").write_text(json.dumps(scores, indent=1) + "\n")
     for file in (POLICIES / arguments.name).iterdir():
         file.chmod(0o644)  # safetensors writes files that only their owner can read
-    print(json.dumps(scores["strict"]["success"]), json.dumps(scores["strict"]["mpjpe"]))
+    print("\n".join(training["commands"]))
+    for motion, by_protocol in scores.items():
+        for protocol, score in by_protocol.items():
+            success, error = score["success"]["mean"], 1e3 * score["mpjpe"]["mean"]
+            print(f"{motion}, {protocol}: success {success:.0%}, MPJPE {error:.1f} mm")
 
 
 if __name__ == "__main__":
