@@ -7,7 +7,9 @@ from dataclasses import dataclass, field
 from typing import Any
 
 from kinesis_neuro.env.config import ImitationConfig, RewardWeights
-from kinesis_neuro.errors import InvalidInputError
+from kinesis_neuro.errors import InvalidInputError, unknown_name
+
+EXPLORATIONS = ("independent", "lattice")
 
 
 @dataclass(frozen=True)
@@ -24,6 +26,10 @@ class NetworkConfig:
         Of the exploration noise, in units of action.
     initial_mean : float
         Mean action of a new policy: -0.9 is an excitation of 0.05.
+    exploration : {"independent", "lattice"}
+        See :mod:`kinesis_neuro.learn.exploration`.
+    initial_latent_log_std : float
+        Of Lattice's noise in the last hidden layer.
     """
 
     actor: tuple[int, ...] = (512, 256, 256)
@@ -31,6 +37,8 @@ class NetworkConfig:
     squash: bool = False
     initial_log_std: float = -1.5
     initial_mean: float = 0.0
+    exploration: str = "independent"
+    initial_latent_log_std: float = 0.0
 
     def __post_init__(self) -> None:
         """Refuse what no network can be made from."""
@@ -38,6 +46,10 @@ class NetworkConfig:
             raise InvalidInputError(
                 f"initial_mean must lie between -1 and 1, both excluded, got {self.initial_mean}."
             )
+        if self.exploration not in EXPLORATIONS:
+            raise unknown_name("exploration", self.exploration, EXPLORATIONS)
+        if self.exploration == "lattice" and not self.actor:
+            raise InvalidInputError("Lattice explores in the last hidden layer; actor has none.")
         for name in ("actor", "critic"):
             widths = getattr(self, name)
             if not all(isinstance(width, int) and width > 0 for width in widths):

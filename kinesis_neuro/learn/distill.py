@@ -72,9 +72,7 @@ def distill(
         )
     motions = [load_motion(name, teacher.about.body) for name in config.motions]
     # The student's episodes start with the activations that the teacher's would.
-    student_task = dataclasses.replace(
-        task, actuation="excitation", initial_activation="reference"
-    )
+    student_task = dataclasses.replace(task, actuation="excitation", initial_activation="reference")
     table = ReferenceTable.build(motions, actuation=task.actuation)
     env = ImitationEnv(
         motions,

@@ -13,6 +13,7 @@ from numpy.typing import NDArray
 from torch import Tensor, nn
 
 from kinesis_neuro.learn.config import NetworkConfig
+from kinesis_neuro.learn.exploration import Gaussian, independent, lattice
 
 # Rows of one block of the batch-invariant forward pass.
 _BLOCK = 8
@@ -120,6 +121,9 @@ class Policy(nn.Module):
         assert isinstance(last, nn.Linear)
         nn.init.constant_(last.bias, float(start))
         self.log_std = nn.Parameter(torch.full((n_actions,), config.initial_log_std))
+        if config.exploration == "lattice":
+            latent = torch.full((last.in_features,), config.initial_latent_log_std)
+            self.latent_log_std = nn.Parameter(latent)
 
     def mean(self, normalized: Tensor) -> Tensor:
         """Mean action for normalised observations."""
@@ -154,15 +158,17 @@ class Policy(nn.Module):
             x = _linear_in_whole_vectors(layer, x) if isinstance(layer, nn.Linear) else layer(x)
         return (torch.tanh(x) if self.config.squash else x)[:, : self.n_actions]
 
-    def log_prob(self, mean: Tensor, action: Tensor) -> Tensor:
-        """Log density of actions, summed over channels."""
-        z = (action - mean) * torch.exp(-self.log_std)
-        constant = 0.5 * np.log(2 * np.pi)
-        return (-0.5 * z * z - self.log_std - constant).sum(dim=-1)
+    def noise(self) -> Gaussian:
+        """The distribution of actions around their mean while it explores."""
+        if self.config.exploration == "independent":
+            return independent(self.log_std)
+        last = self.actor[-1]
+        assert isinstance(last, nn.Linear)
+        return lattice(self.log_std, self.latent_log_std, last.weight)
 
-    def entropy(self) -> Tensor:
-        """Differential entropy of the action distribution."""
-        return (self.log_std + 0.5 * np.log(2 * np.pi * np.e)).sum()
+    def noise_parameters(self) -> dict[str, nn.Parameter]:
+        """What the noise learns, beside the actor's weights, by name."""
+        return {name: p for name, p in self.named_parameters() if name.endswith("log_std")}
 
 
 @dataclass(frozen=True)

@@ -11,6 +11,7 @@ from torch import Tensor, nn
 from kinesis_neuro.env.imitation import ImitationEnv
 from kinesis_neuro.errors import KinesisError
 from kinesis_neuro.learn.config import PPOConfig
+from kinesis_neuro.learn.exploration import Gaussian
 from kinesis_neuro.learn.policy import Policy
 
 
@@ -88,7 +89,7 @@ class PPO:
         self.policy, self.critic, self.config = policy, critic, config
         self.generator = torch.Generator().manual_seed(seed)
         self.learning_rate = config.learning_rate
-        actor_parameters = [*policy.actor.parameters(), policy.log_std]
+        actor_parameters = [*policy.actor.parameters(), *policy.noise_parameters().values()]
         self.actor_optimizer = torch.optim.Adam(actor_parameters, lr=config.learning_rate)
         self.critic_optimizer = torch.optim.Adam(
             critic.parameters(), lr=config.critic_learning_rate
@@ -111,14 +112,14 @@ class PPO:
         steps: list[tuple[Tensor, ...]] = []
         survival: list[np.ndarray] = []
         errors, diverged_before = [], env.n_diverged
-        std = torch.exp(policy.log_std)
+        noise = policy.noise()
         raw = []
         for _ in range(config.horizon):
             seen = torch.from_numpy(observation)
             raw.append(seen)
             x = policy.normalizer(seen)
             mean = policy.mean(x)
-            action = mean + std * torch.randn(mean.shape, generator=self.generator)
+            action = noise.sample(mean, self.generator)
             value = self.critic(x)[:, 0]
             result = env.step(action.numpy())
             reward = torch.from_numpy(result.reward.astype(np.float32))
@@ -132,7 +133,7 @@ class PPO:
             # As good as expected: what broke the physics is nobody's merit or fault.
             reward = torch.where(valid, reward, value)
             steps.append(
-                (x, mean, action, policy.log_prob(mean, action), value, reward, done, valid)
+                (x, mean, action, noise.log_prob(mean, action), value, reward, done, valid)
             )
             survival.append(result.episode_time[ended])
             errors.append(result.distance.mean())
@@ -177,7 +178,7 @@ class PPO:
                 "learn from. Check the body, the motions and the gains."
             )
         size = min(config.minibatch, n)
-        old_std = torch.exp(policy.log_std.detach()).clone()
+        old_noise = policy.noise().detach()
         measured: list[tuple[float, float, float]] = []
         learn_actor = self.iteration >= config.critic_warmup
         for _ in range(config.epochs):
@@ -194,7 +195,7 @@ class PPO:
                 policy_loss, kl = torch.zeros(()), torch.zeros(())
                 if learn_actor:
                     policy_loss, kl = self._actor_step(
-                        x, old_mean, old_std, action, old_log_prob, gain
+                        x, old_mean, old_noise, action, old_log_prob, gain
                     )
                 measured.append((value_loss.item(), policy_loss.item(), kl.item()))
                 kl_sum, n_batches = kl_sum + kl.item(), n_batches + 1
@@ -207,36 +208,31 @@ class PPO:
             "policy_loss": float(policy_loss),
             "kl": float(kl),
             "learning_rate": self.learning_rate,
-            "noise": float(torch.exp(policy.log_std.detach()).mean()),
+            "noise": float(policy.noise().detach().marginal_std().mean()),
         }
 
     def _actor_step(
         self,
         x: Tensor,
         old_mean: Tensor,
-        old_std: Tensor,
+        old_noise: Gaussian,
         action: Tensor,
         old_log_prob: Tensor,
         gain: Tensor,
     ) -> tuple[Tensor, Tensor]:
         config, policy = self.config, self.policy
         gain = (gain - gain.mean()) / (gain.std() + 1e-6)
-        mean = policy.mean(x)
-        ratio = torch.exp(policy.log_prob(mean, action) - old_log_prob)
+        mean, noise = policy.mean(x), policy.noise()
+        ratio = torch.exp(noise.log_prob(mean, action) - old_log_prob)
         clipped = ratio.clamp(1 - config.clip, 1 + config.clip)
         loss = -torch.minimum(ratio * gain, clipped * gain).mean()
-        total = loss - config.entropy_weight * policy.entropy()
+        total = loss - config.entropy_weight * noise.entropy()
         self.actor_optimizer.zero_grad()
         total.backward()
         nn.utils.clip_grad_norm_(policy.actor.parameters(), config.max_gradient_norm)
         self.actor_optimizer.step()
         with torch.no_grad():
-            std = torch.exp(policy.log_std)
-            kl = (
-                torch.log(std / old_std)
-                + (old_std**2 + (old_mean - mean) ** 2) / (2 * std**2)
-                - 0.5
-            ).sum(dim=-1)
+            kl = policy.noise().divergence_from(old_noise, old_mean, mean)
         return loss.detach(), kl.mean()
 
     def _adapt(self, kl: float) -> None:

@@ -98,7 +98,8 @@ class Trainer:
                     "Use the same task options (actuation, lookahead, observe_muscles)."
                 )
             state = first.state_dict()
-            state["log_std"] = policy.state_dict()["log_std"]
+            # The weights go on, the noise starts anew.
+            state |= {k: v.detach() for k, v in policy.noise_parameters().items()}
             files.load_tensors(policy, state, Path(self._first))
         return policy
 

@@ -150,11 +150,18 @@ def edit_json(path: Path, change: Callable[[dict[str, Any]], Any]) -> None:
 # -- going on -----------------------------------------------------------------------------------
 
 
-@pytest.mark.parametrize("actuation", ["excitation", "moment"])
+@pytest.mark.parametrize(
+    ("actuation", "exploration"),
+    [("excitation", "independent"), ("moment", "independent"), ("excitation", "lattice")],
+)
 def test_a_resumed_run_has_the_bits_of_an_uninterrupted_one(
-    trainer: Callable[..., Trainer], tmp_path: Path, actuation: str
+    trainer: Callable[..., Trainer], tmp_path: Path, actuation: str, exploration: str
 ) -> None:
-    config = dataclasses.replace(TINY, task=ImitationConfig(actuation=actuation, duration=0.4))
+    config = dataclasses.replace(
+        TINY,
+        task=ImitationConfig(actuation=actuation, duration=0.4),
+        network=dataclasses.replace(TINY.network, exploration=exploration),
+    )
     straight = trainer(config, tmp_path / "straight")
     ends = [straight.iterate().get("episodes", 0) for _ in range(9)]
     straight.save()

@@ -14,6 +14,7 @@ from torch.distributions import Independent, Normal
 from kinesis_neuro.env.imitation import StepResult
 from kinesis_neuro.errors import KinesisError
 from kinesis_neuro.learn.config import NetworkConfig, PPOConfig
+from kinesis_neuro.learn.exploration import Gaussian
 from kinesis_neuro.learn.policy import Policy, PolicyInfo, mlp
 from kinesis_neuro.learn.ppo import PPO, Batch, advantages
 
@@ -174,7 +175,9 @@ def test_a_rollout_holds_what_happened() -> None:
         torch.testing.assert_close(batch.mean, ppo.policy.mean(batch.observation))
         spread = ((batch.action - batch.mean) / torch.exp(ppo.policy.log_std)).flatten()
     assert float(spread.std()) == pytest.approx(1.0, abs=0.2)
-    torch.testing.assert_close(batch.log_prob, ppo.policy.log_prob(batch.mean, batch.action))
+    torch.testing.assert_close(
+        batch.log_prob, ppo.policy.noise().log_prob(batch.mean, batch.action)
+    )
 
 
 def test_what_diverged_is_not_learnt() -> None:
@@ -227,8 +230,8 @@ def test_density_and_entropy_are_those_of_a_gaussian() -> None:
     generator = torch.Generator().manual_seed(0)
     mean, action = torch.randn(2, 50, N_ACTIONS, generator=generator)
     expected = Independent(Normal(mean, policy.log_std.exp()), 1)
-    torch.testing.assert_close(policy.log_prob(mean, action), expected.log_prob(action))
-    torch.testing.assert_close(policy.entropy(), expected.entropy()[0])
+    torch.testing.assert_close(policy.noise().log_prob(mean, action), expected.log_prob(action))
+    torch.testing.assert_close(policy.noise().entropy(), expected.entropy()[0])
 
 
 def test_reported_divergence_is_that_of_the_new_policy_from_the_old() -> None:
@@ -238,7 +241,8 @@ def test_reported_divergence_is_that_of_the_new_policy_from_the_old() -> None:
     flat = [t.flatten(0, 1) for t in (batch.observation, batch.mean, batch.action, batch.log_prob)]
     x, old_mean, action, old_log_prob = flat
     old_std = torch.tensor([0.2, 0.4, 0.3])
-    _, kl = ppo._actor_step(x, old_mean, old_std, action, old_log_prob, torch.randn(len(x)))
+    gain, old = torch.randn(len(x)), Gaussian(old_std)
+    _, kl = ppo._actor_step(x, old_mean, old, action, old_log_prob, gain)
     with torch.no_grad():
         new = Normal(ppo.policy.mean(x), ppo.policy.log_std.exp())
         expected = torch.distributions.kl_divergence(Normal(old_mean, old_std), new).sum(-1).mean()
@@ -288,7 +292,7 @@ def test_advantage_moves_the_mean_towards_what_paid() -> None:
         batch,
         mean=mean,
         action=action,
-        log_prob=policy.log_prob(mean, action).detach(),
+        log_prob=policy.noise().log_prob(mean, action).detach(),
         reward=noise[..., 0],
         value=torch.zeros_like(batch.value),
         done=torch.ones_like(batch.done),
