@@ -18,9 +18,10 @@ from typing import Any
 import numpy as np
 from measuring import machine, write_json
 
-from kinesis_neuro.evaluate import PROTOCOLS, bootstrap_interval, evaluate
+from kinesis_neuro.evaluate import evaluate
 from kinesis_neuro.learn.checkpoint import load_policy
 from kinesis_neuro.learn.policy import Policy
+from kinesis_neuro.scores import PROTOCOLS, bootstrap_interval
 
 PUSH_FORCE = 100.0  # [N]
 PUSH_DURATION = 0.2  # [s]

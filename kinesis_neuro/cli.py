@@ -104,7 +104,8 @@ def run(command: Command) -> None:
         distill(command.config)
         print(f"Policy and log are in {Path('runs') / command.config.name}")
     elif isinstance(command, Evaluate):
-        from kinesis_neuro.evaluate import evaluate, summary_table
+        from kinesis_neuro.evaluate import evaluate
+        from kinesis_neuro.scores import summary_table
 
         result = evaluate(
             command.policy,

@@ -13,9 +13,10 @@ import xarray as xr
 from kinesis_neuro.body.models import PHYSICS_RATE
 from kinesis_neuro.env.imitation import ImitationEnv
 from kinesis_neuro.errors import InvalidInputError
-from kinesis_neuro.evaluate import PROTOCOLS, run_episodes, score
+from kinesis_neuro.evaluate import run_episodes
 from kinesis_neuro.learn.play import MotionLike, as_policy
 from kinesis_neuro.learn.policy import Policy
+from kinesis_neuro.scores import PROTOCOLS, score
 
 # The body walks freely for this long before it is pushed [s].
 SETTLE = 1.0

@@ -17,20 +17,19 @@ import xarray as xr
 from kinesis_neuro import evaluate as _evaluate_function
 from kinesis_neuro.env.imitation import ImitationEnv
 from kinesis_neuro.errors import InvalidInputError
-from kinesis_neuro.evaluate import (
+from kinesis_neuro.evaluate import evaluate, run_episodes
+from kinesis_neuro.learn import play
+from kinesis_neuro.learn.policy import Policy, untrained_policy
+from kinesis_neuro.motion.library import load_motion
+from kinesis_neuro.scores import (
     PROTOCOLS,
     Protocol,
     Traces,
     bootstrap_interval,
-    evaluate,
-    run_episodes,
     score,
     summarize,
     summary_table,
 )
-from kinesis_neuro.learn import play
-from kinesis_neuro.learn.policy import Policy, untrained_policy
-from kinesis_neuro.motion.library import load_motion
 
 RATE = 30.0
 
