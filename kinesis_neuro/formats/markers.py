@@ -26,7 +26,7 @@ _NOT_MARKERS = re.compile(
 _EXPECTED = "a TRC file: four lines of header, then frame, time and x, y, z of each marker"
 
 
-def read_trc(path: str | Path, *, units: str | None = None, up: str = "y") -> MotionData:
+def read_trc(path: str | Path, *, units: str | None = None, up: str | None = None) -> MotionData:
     """Read a TRC file of markers.
 
     Parameters
@@ -34,8 +34,8 @@ def read_trc(path: str | Path, *, units: str | None = None, up: str = "y") -> Mo
     path : str or Path
     units : {"m", "cm", "mm", "inch", "ft"}, optional
         The header's if not given.
-    up : {"y", "z"}
-        The laboratory's vertical axis; y in OpenSim's files.
+    up : {"y", "z"}, optional
+        The laboratory's vertical axis; that along which the markers spread most if not given.
 
     Returns
     -------
@@ -94,7 +94,9 @@ def _row(path: Path, words: list[str], n_markers: int) -> list[float]:
         raise FileFormatError(path, f"frame {words[0]} ({error})", "numbers") from error
 
 
-def read_c3d_markers(path: str | Path, *, units: str | None = None, up: str = "z") -> MotionData:
+def read_c3d_markers(
+    path: str | Path, *, units: str | None = None, up: str | None = None
+) -> MotionData:
     """Read the markers of a C3D file.
 
     Parameters
@@ -102,8 +104,8 @@ def read_c3d_markers(path: str | Path, *, units: str | None = None, up: str = "z
     path : str or Path
     units : {"m", "cm", "mm", "inch", "ft"}, optional
         The file's if not given.
-    up : {"y", "z"}
-        The laboratory's vertical axis.
+    up : {"y", "z"}, optional
+        The laboratory's vertical axis; that along which the markers spread most if not given.
 
     Returns
     -------
@@ -140,9 +142,9 @@ def _markers(
     points: FloatArray,
     rate: float,
     units: str,
-    up: str,
+    up: str | None,
 ) -> MotionData:
-    if up not in ("y", "z"):
+    if up not in ("y", "z", None):
         raise InvalidInputError(f"up must be one of y, z, got {up!r}.")
     try:
         scale = meters(units)
@@ -164,6 +166,11 @@ def _markers(
     if last - first < len(points):
         notes.append(f"frames {first} to {last - 1} of {len(points)}, where the markers are seen")
     position = scale * window[:, seen]
+    if up is None:
+        # Bodies are higher than wide while they stand, walk and run.
+        spread = np.median(np.ptp(position, axis=1), axis=0)
+        up = "y" if spread[1] > spread[2] else "z"
+        notes.append(f"{up} taken for the vertical axis, along which the markers spread most")
     if up == "y":
         position = position @ Y_UP.T
     kept = tuple(n for n, ok in zip(names, seen, strict=True) if ok)

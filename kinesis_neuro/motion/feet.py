@@ -19,7 +19,7 @@ STANCE_HEIGHT = 0.025
 """A foot segment stands while its lowest point is not higher above the lowest level [m]."""
 STANCE_SPEED = 0.45
 """A foot segment stands while it moves no faster than this [m/s]."""
-SWING_HEIGHT = 0.014
+SWING_HEIGHT = 0.018
 """Least height of a foot in swing [m]; people clear the floor by 10 to 20 mm (Winter 1992)."""
 SHORTEST_STANCE = 0.06
 """Shorter touches are noise, and shorter gaps as well [s]."""

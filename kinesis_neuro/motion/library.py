@@ -64,14 +64,18 @@ def load_motion(source: str | Path, body: str | Body = "legs", **options: Any) -
     ----------
     source : str or Path
         ``"walk"``, the built-in mean cycle of one adult at 1.0 m/s; the name of a recording in
-        the data folder (:data:`RECORDED`); or an OpenSim ``.mot`` or ``.sto`` file of coordinates.
+        the data folder (:data:`RECORDED`); an OpenSim ``.mot`` or ``.sto`` file of coordinates; or
+        a motion of another skeleton, which is retargeted (``.bvh``, ``.amc``, AMASS ``.npz``,
+        KINESIS ``.pkl``, DeepMimic ``.txt``, ``.trc``, ``.c3d``, HumanML3D ``.npy``).
     body : str or Body
         Name of a body, see :func:`kinesis_neuro.load_body`.
     **options
-        For files: ``units`` ("degrees" or "radians", for files that do not say), ``speed`` (of a
-        treadmill's belt [m/s]), ``forces`` (file of ground forces), ``force_prefixes``,
+        For OpenSim files: ``units`` ("degrees" or "radians", for files that do not say),
+        ``speed`` (of a treadmill's belt [m/s]), ``forces`` (file of ground forces),
+        ``force_prefixes``,
         ``subject_mass`` [kg], ``skeleton`` ("gait2392" or "rajagopal2016"),
-        ``leg_length_ratio``, ``name``, ``rate`` [Hz].
+        ``leg_length_ratio``, ``name``, ``rate`` [Hz]. For others see
+        :func:`kinesis_neuro.motion.files.motion_from_file`.
 
     Returns
     -------
@@ -104,7 +108,10 @@ def load_motion(source: str | Path, body: str | Body = "legs", **options: Any) -
     if not path.exists() and not path.suffix:
         raise unknown_name("motion", str(source), [*BUILT_IN, *RECORDED])
     if path.suffix.lower() not in (".mot", ".sto") and path.exists():
-        raise FileFormatError(path, f"found suffix {path.suffix!r}", "an OpenSim .mot or .sto file")
+        # Imported here: inverse kinematics is needed for none of the others.
+        from kinesis_neuro.motion.files import motion_from_file
+
+        return motion_from_file(path, plant, **options)
     return _from_file(path, plant, **options)
 
 

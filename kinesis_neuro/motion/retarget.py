@@ -293,12 +293,18 @@ def _on_floor(
     where = {s: body.segments.index(s) for s in ("pelvis", *_JUDGED, *body.contacts)}
     position = {s: frames.body_position[:, k] for s, k in where.items()}
     turns = {s: frames.body_orientation[:, k] for s, k in where.items()}
-    weight: dict[str, FloatArray | float] = {s: 0.3 for s in where}
+    weight: dict[str, FloatArray | float] = {s: 0.1 for s in where}
     weight["pelvis"] = 1.0
     for column, segment in enumerate(body.contacts):
+        change = feet[:, column] - position[segment]
+        if segment.startswith("calcn"):  # the ankle goes with its heel
+            talus = segment.replace("calcn", "talus")
+            position[talus] = position[talus] + change
         position[segment] = feet[:, column]
-        weight[segment] = 1.0 + 4.0 * locked[:, column]
-    targets = SegmentTargets(position, turns, weight, {s: 0.3 for s in where})
+        weight[segment] = 2.0 + 3.0 * locked[:, column]
+    # A foot keeps its orientation, a leg follows it.
+    rigid = {s: 0.3 if s in body.contacts or s == "pelvis" else 0.05 for s in where}
+    targets = SegmentTargets(position, turns, weight, rigid)
     solved = solve_poses(body, targets, start=qpos, config=settings.ik)
     moved = kinematics(body, solved).body_position - frames.body_position
     judged = [where[s] for s in _JUDGED]
