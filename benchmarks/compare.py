@@ -4,6 +4,8 @@ python benchmarks/compare.py speed       # 100 cycles x 80 muscles x 5 people, 1
 python benchmarks/compare.py null        # p of the null over 500 draws: Kolmogorov-Smirnov
 python benchmarks/compare.py coverage    # of 95 % intervals by number of people
 python benchmarks/compare.py fooled      # what random bursts reach
+python benchmarks/compare.py policies walk=walk mine=runs/s0/checkpoint,runs/s1/checkpoint
+                                         # policies against people's EMG: compare_policies.py
 """
 
 from __future__ import annotations
@@ -116,6 +118,11 @@ def fooled(n_pairs: int = 2000) -> None:
 
 
 if __name__ == "__main__":
+    if sys.argv[1:2] == ["policies"]:
+        from compare_policies import main
+
+        main(sys.argv[2:])
+        sys.exit()
     chosen = sys.argv[1:] or ["speed", "null", "coverage", "fooled"]
     for name in chosen:
         {"speed": speed, "null": null, "coverage": coverage, "fooled": fooled}[name]()
