@@ -19,6 +19,8 @@ from numpy.typing import NDArray
 
 from kinesis_neuro.body.anatomy import muscle_group, muscle_side
 from kinesis_neuro.body.coupling import Coupling
+from kinesis_neuro.body.fingerprint import fingerprint_model
+from kinesis_neuro.body.scaling import BodyScale, scale_model
 from kinesis_neuro.errors import unknown_name
 from kinesis_neuro.provenance import hash_arrays
 
@@ -97,6 +99,8 @@ class Body:
         Hash of the layout and of each parameter of the compiled model.
     hash : str
         Hash over the fingerprint.
+    scale : BodyScale or None
+        How it was scaled to a person.
     """
 
     name: str
@@ -112,6 +116,7 @@ class Body:
     sensors: MappingProxyType[str, slice]
     fingerprint: MappingProxyType[str, str]
     hash: str
+    scale: BodyScale | None = None
 
     @property
     def n_muscles(self) -> int:
@@ -149,18 +154,21 @@ class Body:
 
 
 @functools.cache
-def load_body(name: str = "legs") -> Body:
+def load_body(name: str = "legs", scale: BodyScale | None = None) -> Body:
     """Load one of the bodies.
 
     Parameters
     ----------
     name : {"legs26", "legs", "legs_abs", "legs_back", "full"}
         26, 80, 86, 290 and 416 muscles.
+    scale : BodyScale, optional
+        Scales it to a person. Its hash and fingerprint tell it from the unscaled body, so that a
+        policy of the one warns on the other.
 
     Returns
     -------
     Body
-        Cached: the same object for the same name.
+        Cached: the same object for the same arguments.
 
     Raises
     ------
@@ -180,7 +188,8 @@ def load_body(name: str = "legs") -> Body:
         segments = tuple(s for s in _SEGMENTS if spec.body(s) is not None)
         widths = _add_sensors(spec, segments)
         model = spec.compile()
-    fingerprint = MappingProxyType(_fingerprint(model))
+    model = model if scale is None else scale_model(model, scale)
+    fingerprint = MappingProxyType(fingerprint_model(model))
     return Body(
         name=name,
         model=model,
@@ -195,6 +204,7 @@ def load_body(name: str = "legs") -> Body:
         sensors=MappingProxyType(_sensor_slices(model, widths)),
         fingerprint=fingerprint,
         hash=hash_arrays(fingerprint),
+        scale=scale,
     )
 
 
@@ -306,38 +316,6 @@ def _sensor_slices(model: mujoco.MjModel, widths: dict[str, int]) -> dict[str, s
         slices[kind] = slice(start, start + width)
         start += width
     return slices
-
-
-# Arrays that change what is drawn or sensed but not what moves.
-_NOT_PHYSICS = (
-    *("mesh_", "tex", "mat_", "skin", "vis", "cam_", "light_", "bvh", "oct", "sensor_", "key_"),
-    *("name_", "names", "paths", "geom_rgba", "site_rgba", "tendon_rgba", "geom_matid", "text_"),
-    *("site_matid", "tendon_matid", "geom_aabb", "geom_group", "site_group", "B_", "D_", "M_"),
-    *("map", "stat", "numeric_", "geom_dataid", "buffer"),
-)
-
-
-def _fingerprint(model: mujoco.MjModel) -> dict[str, str]:
-    """Hash of the layout (names) and of each physical parameter."""
-    names = {
-        "joints": [model.joint(j).name for j in range(model.njnt)],
-        "muscles": [model.actuator(a).name for a in range(model.nu)],
-        "bodies": [model.body(b).name for b in range(model.nbody)],
-    }
-    fingerprint = {
-        "layout": hash_arrays({kind: "\n".join(values) for kind, values in names.items()})
-    }
-    for field in sorted(dir(model)):
-        # Of a mesh only its shape counts, which may collide.
-        skip = field.startswith(("_", *_NOT_PHYSICS)) and field != "mesh_vert"
-        value = None if skip else getattr(model, field)
-        if isinstance(value, np.ndarray) and value.size and value.dtype.kind in "fiub":
-            fingerprint[field] = hash_arrays({field: value})
-    options = {k: getattr(model.opt, k) for k in dir(model.opt) if not k.startswith("_")}
-    fingerprint["options"] = hash_arrays(
-        {k: np.asarray(v) for k, v in options.items() if not callable(v)}
-    )
-    return fingerprint
 
 
 @contextlib.contextmanager
