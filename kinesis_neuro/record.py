@@ -138,7 +138,9 @@ def record(
     dataset = assemble_recording(
         reference.body,
         trace.samples(reference.body),
-        attributes | {"n_falls": n_falls, "n_diverged": env.n_diverged},
+        attributes
+        | reference.body.scale_attributes
+        | {"n_falls": n_falls, "n_diverged": env.n_diverged},
         action=trace.action,
         action_channels=env.action_channels,
         reward=trace.reward,

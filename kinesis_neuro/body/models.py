@@ -139,6 +139,11 @@ class Body:
         return float(self.model.body_mass.sum())
 
     @property
+    def scale_attributes(self) -> dict[str, str]:
+        """What a recording says about the scale; nothing of an unscaled body."""
+        return {} if self.scale is None else {"body_scale": self.scale.to_json()}
+
+    @property
     def weight(self) -> float:
         """Body weight [N]."""
         return self.mass * float(np.linalg.norm(self.model.opt.gravity))

@@ -93,6 +93,25 @@ class BodyScale:
         """Write as an attribute of a recording."""
         return json.dumps(dataclasses.asdict(self), sort_keys=True)
 
+    @classmethod
+    def from_json(cls, text: str) -> BodyScale:
+        """Read a recording's attribute ``body_scale``.
+
+        Raises
+        ------
+        InvalidInputError
+            If the text is no such attribute.
+
+        Examples
+        --------
+        >>> BodyScale.from_json(BodyScale(foot=0.9).to_json()).foot
+        0.9
+        """
+        try:
+            return cls(**json.loads(text))
+        except (TypeError, ValueError) as error:
+            raise InvalidInputError(f"{text!r} is no scale of a body: {error}.") from error
+
 
 def segment_lengths(model: mujoco.MjModel) -> dict[str, float]:
     """Measure segments in the model's reference pose.

@@ -10,6 +10,7 @@ knows the EMG. Curves are the quintic Bezier curves of Millard et al. 2013 with 
 from __future__ import annotations
 
 import functools
+import warnings
 from collections.abc import Sequence
 from importlib import resources
 
@@ -226,6 +227,12 @@ def equivalent_excitation(
         )
     if not 0 < tendon_strain < 0.2:
         raise InvalidInputError(f"tendon_strain must lie between 0 and 0.2, got {tendon_strain}.")
+    if parameters is None and "body_scale" in recording.attrs:
+        warnings.warn(
+            "This body is scaled to a person, but the table of muscle architecture is that of the "
+            "unscaled one, so lengths of fibre and tendon do not fit the path. Give parameters=.",
+            stacklevel=2,
+        )
     table = hill_parameters() if parameters is None else parameters
     there = [str(name) for name in recording["muscle"].values]
     rows = {m: m if m in table.index else m.removesuffix("_r").removesuffix("_l") for m in there}

@@ -163,6 +163,7 @@ def _dataset(
         physics_rate=motion.rate,
         control_rate=motion.rate,
     )
+    attributes |= body.scale_attributes
     attributes["ground_contact"] = "measured" if measured else "estimated"
     dataset = assemble_recording(body, samples, attributes, rate=motion.rate)
     residual_moment = np.zeros((motion.n_frames, len(body.joints)))

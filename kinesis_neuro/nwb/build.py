@@ -249,8 +249,10 @@ def _muscle_parameters(dataset: xr.Dataset) -> Iterable[VectorData]:
     try:
         from kinesis_neuro.body.models import load_body
         from kinesis_neuro.body.muscle import MuscleParameters
+        from kinesis_neuro.body.scaling import BodyScale
 
-        body = load_body(attrs["body"])
+        scale = attrs.get("body_scale")
+        body = load_body(attrs["body"], scale=BodyScale.from_json(scale) if scale else None)
     except (KinesisError, ImportError):
         return []
     place = {name: i for i, name in enumerate(body.muscles)}

@@ -2,15 +2,23 @@
 
 from __future__ import annotations
 
+from pathlib import Path
+
+import h5py
 import mujoco
 import numpy as np
 import pytest
 
 from kinesis_neuro.body.models import Body, load_body
+from kinesis_neuro.body.muscle import MuscleParameters
 from kinesis_neuro.body.scaling import BodyScale, scale_from_lengths, segment_lengths
+from kinesis_neuro.emg.hill import equivalent_excitation
 from kinesis_neuro.errors import InvalidInputError
 from kinesis_neuro.learn.checkpoint import warn_of_other_body
 from kinesis_neuro.learn.policy import PolicyInfo
+from kinesis_neuro.motion.inverse import static_optimization
+from kinesis_neuro.motion.library import load_motion
+from kinesis_neuro.nwb import write_nwb
 
 PERSON = {"pelvis": 0.18, "thigh": 0.43, "shank": 0.44, "foot": 0.19}
 
@@ -106,12 +114,28 @@ def test_a_policy_of_another_scale_warns(legs: Body, person: Body) -> None:
         warn_of_other_body(about, person)
 
 
+def test_recordings_carry_the_scale(person: Body, tmp_path: Path) -> None:
+    solved = static_optimization(load_motion("walk", person))
+    assert solved.attrs["body_hash"] == person.hash
+    assert BodyScale.from_json(solved.attrs["body_scale"]) == person.scale
+    with pytest.warns(UserWarning, match="scaled to a person"):
+        equivalent_excitation(solved)
+    # The NWB file's table of muscles holds the scaled body's own forces.
+    write_nwb(solved, tmp_path / "scaled.nwb")
+    with h5py.File(tmp_path / "scaled.nwb") as file:
+        found: list[np.ndarray] = []
+        file.visititems(lambda n, x: found.append(x[:]) if n.endswith("/peak_force") else None)
+    expected = MuscleParameters.from_model(person.model).peak_force
+    np.testing.assert_allclose(found[0], expected)
+
+
 @pytest.mark.parametrize(
     ("call", "words"),
     [
         (lambda legs: BodyScale(thigh=0.43), "not a length"),
         (lambda legs: BodyScale(mass=-1.0), "positive number of kg"),
         (lambda legs: BodyScale(shank=float("nan")), "factor of shank"),
+        (lambda legs: BodyScale.from_json('{"thigs": 1}'), "no scale of a body"),
         (lambda legs: scale_from_lengths(legs.model, {}), "one length or more"),
         (lambda legs: scale_from_lengths(legs.model, {"tail": 1.0}), "Unknown segment 'tail'"),
     ],
