@@ -4,8 +4,10 @@ from __future__ import annotations
 
 import multiprocessing
 import os
+from collections.abc import Callable
 from dataclasses import dataclass
 from multiprocessing.synchronize import Barrier
+from typing import Any
 
 import mujoco
 import numpy as np
@@ -16,11 +18,14 @@ from timed_rows import Rows
 from kinesis_neuro.body import actuation as act
 from kinesis_neuro.body.models import Body
 from kinesis_neuro.env.config import ImitationConfig
+from kinesis_neuro.env.drive import Drive, Plan
 from kinesis_neuro.env.imitation import ImitationEnv
 from kinesis_neuro.env.simulation import Simulation
 from kinesis_neuro.motion.library import load_motion
 
 FloatArray = NDArray[np.float64]
+IntArray = NDArray[np.intp]
+Loop = Callable[[mujoco.MjModel, FloatArray, FloatArray, FloatArray], FloatArray]
 
 BODY, MOTION = "legs", "walk"
 PUBLISHED, TUNED = "Python loop, as published", "Python loop, tuned"
@@ -120,6 +125,19 @@ class SerialSimulation(Simulation):
         return np.zeros(1, dtype=bool)
 
 
+class LoopDrive(Drive):
+    """The actuation as a loop over muscles."""
+
+    def __init__(self, *task: Any, loop: Loop) -> None:
+        super().__init__(*task)
+        self.loop = loop
+
+    def excite(self, plan: Plan, motion: IntArray, frame: IntArray) -> FloatArray:
+        sensor = self.simulation.sensor
+        length, velocity = sensor("muscle_length")[0], sensor("muscle_velocity")[0]
+        return self.loop(self.table.body.model, plan.action[0], length, velocity)[None]
+
+
 class LoopEnv(ImitationEnv):
     """One environment at a time, a Python loop over its muscles at every physics step.
 
@@ -131,14 +149,8 @@ class LoopEnv(ImitationEnv):
         super().__init__([load_motion(MOTION, BODY)], config, n_threads=1, seed=seed)
         self.loop = published_loop if loop == PUBLISHED else TunedLoop(self.body.model)
         self.simulation = SerialSimulation(self.body)
+        self.drive = LoopDrive(self.config, self.table, self.simulation, loop=self.loop)
         self.reset()
-
-    def excite(
-        self, action: FloatArray, moment_part: FloatArray | None, clip: bool = True
-    ) -> FloatArray:
-        length = self.simulation.sensor("muscle_length")[0]
-        velocity = self.simulation.sensor("muscle_velocity")[0]
-        return self.loop(self.body.model, action[0], length, velocity)[None]
 
 
 def check_loops(rows: Rows) -> None:
@@ -147,8 +159,8 @@ def check_loops(rows: Rows) -> None:
     for loop in (PUBLISHED, TUNED):
         take.restore(env)
         action = np.clip(take.actions[0].astype(np.float64), -1.0, 1.0)
-        batch = env.excite(action, None)
-        muscles, sensor = env.muscles, env.simulation.sensor
+        batch = env.drive.excite(Plan(action), env.motion, env.frame)
+        muscles, sensor = env.drive.muscles, env.simulation.sensor
         vectorised = act.length_control(
             action, sensor("muscle_length"), sensor("muscle_velocity"), muscles
         )
@@ -159,7 +171,7 @@ def check_loops(rows: Rows) -> None:
         for i in range(min(N_COMPARED, env.n_envs)):
             arrays = {k: v if k == "n_diverged" else v[i : i + 1] for k, v in take.state.items()}
             single.set_state_arrays(arrays)
-            excited = single.excite(action[i : i + 1], None)
+            excited = single.drive.excite(Plan(action[i : i + 1]), single.motion, single.frame)
             np.testing.assert_allclose(excited, batch[i : i + 1], rtol=0, atol=1e-10)
             one = single.step(take.actions[0][i : i + 1])
             np.testing.assert_allclose(one.reward[0], result.reward[i], rtol=0, atol=1e-6)

@@ -1,14 +1,14 @@
-"""From actions to excitations: the four actuations, as pure functions over batches.
+"""From actions to excitations: the actuations, as pure functions over batches.
 
 Actions lie in [-1, 1], excitations in [0, 1]. ``excitation`` and ``length`` are KINESIS's own;
-``tracking`` and ``moment`` add feedback around a reference and its static-optimisation solution.
+``tracking`` and ``moment`` add feedback around a reference to its static-optimisation solution;
+``least_effort`` shares all that is asked for (of the reference, the feedback and the action) anew.
 All arrays have shape (n_envs, n_muscles) unless stated.
 """
 
 from __future__ import annotations
 
 from dataclasses import dataclass
-from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
@@ -18,7 +18,13 @@ from kinesis_neuro.body.muscle import MuscleParameters
 
 FloatArray = NDArray[np.float64]
 
-ACTUATIONS = ("excitation", "length", "tracking", "moment")
+ACTUATIONS = ("excitation", "length", "tracking", "moment", "least_effort")
+
+BY_JOINT = ("moment", "least_effort")
+"""Actuations whose actions are joint moments."""
+
+FEEDFORWARD = ("tracking", "moment", "least_effort")
+"""Actuations that rest on static optimisation of the reference."""
 
 # Moments that one unit of action asks for [N m], by the joint's name.
 _MOMENT_SCALE = (
@@ -83,7 +89,7 @@ def length_control(
     return np.clip((force - muscles.bias(length)) / gain, 0.0, 1.0)
 
 
-def feedback(
+def feedback_force(
     length: FloatArray,
     velocity: FloatArray,
     reference_length: FloatArray,
@@ -91,14 +97,13 @@ def feedback(
     muscles: MuscleParameters,
     gains: FeedbackGains,
 ) -> FloatArray:
-    """Excitation that the force feedback around the reference adds.
+    """Force [N] that the distance from the reference asks for, in MuJoCo's sign (pull negative).
 
-    A muscle longer than the reference, or lengthening faster, is excited more.
+    A muscle longer than the reference, or lengthening faster, has to pull more.
     """
     stretch = gains.stiffness * (reference_length - length)
     stretch += gains.damping * (reference_velocity - velocity)
-    force = muscles.peak_force * np.clip(stretch, -1.0, 1.0)
-    return force / np.minimum(-1.0, muscles.gain(length, velocity))
+    return muscles.peak_force * np.clip(stretch, -1.0, 1.0)
 
 
 def moment_scale(body: Body) -> FloatArray:
@@ -129,136 +134,8 @@ def moment_matrix(moment_arms: FloatArray, gain: FloatArray, scale: FloatArray) 
     return np.swapaxes(moment_arms * gain[..., None], 1, 2) / scale[:, None]
 
 
-def moment_control(
-    action: FloatArray,
-    matrix: NDArray[np.floating],
-    feedforward: FloatArray,
-    *,
-    regularization: float = 0.02,
-    n_iterations: int = 12,
-) -> FloatArray:
-    """Change of excitations that makes the asked moments with least effort, within bounds.
-
-    Minimises ||W du - a||^2 / eps + ||du||^2 with 0 <= u_ff + du <= 1. Without the bounds this is
-    du = W' (W W' + eps I)^-1 a; but where the feed-forward leaves a muscle silent, the linear map
-    would lose what it wants to take away, and with it half of the authority. The dual is convex and
-    piecewise quadratic with one unknown a joint; damped semismooth Newton steps solve it, four for
-    most actions, up to a dozen for large ones.
-
-    Parameters
-    ----------
-    action : ndarray, shape (n, n_joints)
-        In units of the moment scale.
-    matrix : ndarray, shape (n, n_joints, n_muscles)
-        See :func:`moment_matrix`.
-    feedforward : ndarray, shape (n, n_muscles)
-        In [0, 1].
-    regularization : float
-        eps [1].
-    n_iterations : int
-        Newton steps at most.
-
-    Returns
-    -------
-    ndarray, shape (n, n_muscles)
-
-    Examples
-    --------
-    Two antagonists, the second silent: extension comes from the second alone, and flexion from
-    the first being excited less and the second not at all.
-
-    >>> w = np.array([[[1.0, -1.0]]])
-    >>> moment_control(np.array([[-0.3]]), w, np.array([[0.2, 0.0]])).round(2)
-    array([[-0.15,  0.15]])
-    """
-    problem = _Dual(
-        matrix, np.swapaxes(matrix, 1, 2), feedforward[..., None], action[..., None], regularization
-    )
-    point = problem.at(np.zeros_like(problem.target))
-    change, rows = point.change, np.arange(action.shape[0])
-    for _ in range(n_iterations):
-        # Most rows are done after three or four steps; only the others go on.
-        on = np.abs(point.slope[..., 0]).max(axis=1) > _TOLERANCE
-        if not on.all():
-            rows, problem, point = rows[on], problem.part(on), point.part(on)
-        if rows.size == 0:
-            break
-        point = _newton_step(problem, point)
-        change[rows] = point.change
-    return change[..., 0]
-
-
-_TOLERANCE = 1e-4
-_HALVINGS = 8
-_DESCENT = 1e-4  # share of the expected descent that a step must bring (Armijo's rule)
-
-
-@dataclass(frozen=True, eq=False)
-class _Point:
-    """The dual at one place a row: its value, its slope, and the excitations it stands for."""
-
-    place: FloatArray
-    change: FloatArray
-    value: FloatArray
-    slope: FloatArray
-
-    def part(self, rows: NDArray[Any]) -> _Point:
-        return _Point(self.place[rows], self.change[rows], self.value[rows], self.slope[rows])
-
-
-@dataclass(frozen=True, eq=False)
-class _Dual:
-    """The convex dual of the bounded problem, smooth but for kinks in its slope."""
-
-    matrix: NDArray[np.floating]
-    transposed: NDArray[np.floating]
-    wanted: FloatArray
-    target: FloatArray
-    regularization: float
-
-    def part(self, rows: NDArray[Any]) -> _Dual:
-        return _Dual(
-            self.matrix[rows],
-            self.transposed[rows],
-            self.wanted[rows],
-            self.target[rows],
-            self.regularization,
-        )
-
-    def at(self, place: FloatArray) -> _Point:
-        free = self.wanted + self.transposed @ place
-        excitation = np.clip(free, 0.0, 1.0)
-        change = excitation - self.wanted
-        slope = self.matrix @ change + self.regularization * place - self.target
-        value = (excitation * (free - 0.5 * excitation) - self.wanted * free).sum(axis=(1, 2))
-        value += (place * (0.5 * self.regularization * place - self.target)).sum(axis=(1, 2))
-        return _Point(place, change, value, slope)
-
-
-def _newton_step(problem: _Dual, point: _Point) -> _Point:
-    """One damped semismooth Newton step of every row."""
-    inside = (point.change > -problem.wanted) & (point.change < 1.0 - problem.wanted)
-    curvature = (problem.matrix * np.swapaxes(inside, 1, 2)) @ problem.transposed
-    diagonal = np.arange(curvature.shape[1])
-    curvature[:, diagonal, diagonal] += problem.regularization
-    step = np.linalg.solve(curvature, point.slope)
-    descent = _DESCENT * (step * point.slope).sum(axis=(1, 2))
-    new = problem.at(point.place - step)
-    # Where a muscle wakes up on the way the full step overshoots: halve it there.
-    for _ in range(_HALVINGS):
-        worse = new.value > point.value - descent + 1e-12
-        if not worse.any():
-            break
-        step[worse] *= 0.5
-        descent[worse] *= 0.5
-        again = problem.part(worse).at(point.place[worse] - step[worse])
-        for array, values in zip(vars(new).values(), vars(again).values(), strict=True):
-            array[worse] = values
-    return new
-
-
 def action_channels(body: Body, actuation: str) -> tuple[str, ...]:
-    """Names of the entries of an action: muscles, or the independent joints for ``moment``."""
-    if actuation == "moment":
+    """Names of the entries of an action: muscles, or the independent joints."""
+    if actuation in BY_JOINT:
         return tuple(body.joints[dof - 6] for dof in body.coupling.independent_dof[6:])
     return body.muscles

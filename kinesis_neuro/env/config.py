@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 
-from kinesis_neuro.body.actuation import ACTUATIONS
+from kinesis_neuro.body.actuation import ACTUATIONS, FEEDFORWARD
 from kinesis_neuro.body.models import CONTROL_RATE, PHYSICS_RATE
 from kinesis_neuro.errors import InvalidInputError, unknown_name
 
@@ -28,7 +28,7 @@ class ImitationConfig:
     Attributes
     ----------
     actuation : str
-        ``excitation``, ``length``, ``tracking`` or ``moment``.
+        ``excitation``, ``length``, ``tracking``, ``moment`` or ``least_effort``.
     control_rate : float
         Control steps a second [Hz]; divides the physics rate.
     duration : float
@@ -36,7 +36,7 @@ class ImitationConfig:
     termination_rule, termination_distance : str, float
         See :func:`kinesis_neuro.env.terms.failed` [m].
     stiffness, damping : float
-        Feedback gains of ``tracking`` and ``moment``, in peak forces [1/m], [s/m].
+        Feedback gains of all but the first two, in peak forces [1/m], [s/m].
     lead : int
         Physics steps by which feed-forward and feedback targets run ahead of the body, for the
         delay of activation dynamics.
@@ -50,8 +50,8 @@ class ImitationConfig:
         Activation of the muscles in which episodes start, as a part of the body's state: static
         optimisation's at that frame of the reference, or 0.05 in all. From rest a body sinks for
         the tenth of a second that activation needs, which on one leg may be too long. ``auto`` is
-        ``reference`` for the actuations that rest on static optimisation (``tracking``,
-        ``moment``), and ``rest`` for the others.
+        ``reference`` for the actuations that rest on static optimisation, and ``rest`` for the
+        others.
     mirror : bool
         Whether the policy sees the body mirrored while the reference's left foot is ahead.
     hard_starts : float
@@ -99,7 +99,7 @@ class ImitationConfig:
     def starts_activated(self) -> bool:
         """Whether episodes start with static optimisation's activations."""
         if self.initial_activation == "auto":
-            return self.actuation in ("tracking", "moment")
+            return self.actuation in FEEDFORWARD
         return self.initial_activation == "reference"
 
     @property

@@ -8,11 +8,11 @@ from dataclasses import dataclass
 import numpy as np
 from numpy.typing import NDArray
 
-from kinesis_neuro.body import actuation as act
+from kinesis_neuro.body.actuation import action_channels
 from kinesis_neuro.body.models import PHYSICS_RATE, Body
-from kinesis_neuro.body.muscle import MuscleParameters
 from kinesis_neuro.env import terms
 from kinesis_neuro.env.config import ImitationConfig
+from kinesis_neuro.env.drive import Drive
 from kinesis_neuro.env.observation import Observer, tracked_bodies
 from kinesis_neuro.env.reference_table import ReferenceTable
 from kinesis_neuro.env.simulation import Simulation
@@ -91,9 +91,8 @@ class ImitationEnv:
         self.body: Body = self.table.body
         self.n_envs = n_envs
         self.simulation = Simulation(self.body, n_envs, n_threads)
-        self.muscles = MuscleParameters.from_model(self.body.model)
-        self.gains = act.FeedbackGains(self.config.stiffness, self.config.damping)
-        self.action_channels = act.action_channels(self.body, self.config.actuation)
+        self.drive = Drive(self.config, self.table, self.simulation)
+        self.action_channels = action_channels(self.body, self.config.actuation)
         self.auto_reset = auto_reset
         self.rng = np.random.default_rng(seed)
         self.max_steps = round(self.config.duration * self.config.control_rate)
@@ -174,66 +173,18 @@ class ImitationEnv:
 
     # -- stepping -----------------------------------------------------------------------------
 
-    def excite(
-        self, action: FloatArray, moment_part: FloatArray | None, clip: bool = True
-    ) -> FloatArray:
-        """Excitations of this physics step, shape (n_envs, n_muscles)."""
-        config, simulation = self.config, self.simulation
-        kind = config.actuation
-        if kind == "excitation":
-            return act.excitation(action)
-        length, velocity = simulation.sensor("muscle_length"), simulation.sensor("muscle_velocity")
-        if kind == "length":
-            return act.length_control(action, length, velocity, self.muscles)
-        table = self.table
-        rows, _ = table.rows(self.motion, self.frame + config.lead)
-        # Sensors are one physics step late; the feedback compares like with like.
-        target, _ = table.rows(self.motion, self.frame + config.lead - 1)
-        drive = act.feedback(
-            length,
-            velocity,
-            table.muscle_length[target],
-            table.muscle_velocity[target],
-            self.muscles,
-            self.gains,
-        )
-        assert table.feedforward is not None
-        drive += table.feedforward[rows]
-        drive += config.action_scale * action if moment_part is None else moment_part
-        return np.clip(drive, 0.0, 1.0) if clip else drive
-
     def own_sides(self, action: NDArray[np.floating]) -> FloatArray:
         """Actions clipped, and in the body's own sides."""
         clipped = np.clip(np.asarray(action, dtype=np.float64), -1.0, 1.0)
         return self.observer.unmirrored(clipped, self.motion, self.frame)
 
-    def _moment_part(self, action: FloatArray) -> FloatArray | None:
-        """Change of excitations that the action asks for, held over the control step."""
-        table = self.table
-        if self.config.actuation != "moment":
-            return None
-        assert table.moment_matrix is not None and table.feedforward is not None
-        rows, _ = table.rows(self.motion, self.frame + self.config.lead)
-        return act.moment_control(action, table.moment_matrix[rows], table.feedforward[rows])
-
     def held_excitation(self, action: NDArray[np.floating]) -> FloatArray:
         """Mean excitation that an action would give over a control step from the present state.
 
-        The feed-forward runs on through the step, the muscles' distance from the reference is
-        taken to stay as it is now: what a policy of excitations can learn from this one.
+        What a policy of excitations can learn from this one, see :meth:`Drive.held`.
         """
-        clipped = self.own_sides(action)
-        moment_part = self._moment_part(clipped)
-        drive = self.excite(clipped, moment_part, clip=False)
-        table, lead = self.table, self.config.lead
-        if table.feedforward is None or self.config.actuation in ("excitation", "length"):
-            return np.clip(drive, 0.0, 1.0)
-        now, _ = table.rows(self.motion, self.frame + lead)
-        total = np.zeros_like(drive)
-        for k in range(self.config.decimation):
-            rows, _ = table.rows(self.motion, self.frame + lead + k)
-            total += np.clip(drive + table.feedforward[rows] - table.feedforward[now], 0.0, 1.0)
-        return total / self.config.decimation
+        plan = self.drive.plan(self.own_sides(action), self.motion, self.frame)
+        return self.drive.held(plan, self.motion, self.frame, self.config.decimation)
 
     def step(self, action: NDArray[np.floating]) -> StepResult:
         """Advance all environments by one control step.
@@ -245,11 +196,11 @@ class ImitationEnv:
         """
         config, simulation, table = self.config, self.simulation, self.table
         action = self.own_sides(action)
-        moment_part = self._moment_part(action)
+        plan = self.drive.plan(action, self.motion, self.frame)
         diverged = np.zeros(self.n_envs, dtype=bool)
         self.mean_excitation[:] = 0.0
         for _ in range(config.decimation):
-            self.excitation = self.excite(action, moment_part)
+            self.excitation = self.drive.excite(plan, self.motion, self.frame)
             wrench = None if self.wrench is None else self.wrench(self)
             diverged |= simulation.step(self.excitation, wrench)
             self.frame += 1

@@ -13,7 +13,7 @@ import numpy as np
 from numpy.typing import NDArray
 from scipy.ndimage import gaussian_filter1d
 
-from kinesis_neuro.body.actuation import moment_matrix, moment_scale
+from kinesis_neuro.body.actuation import BY_JOINT, FEEDFORWARD, moment_matrix, moment_scale
 from kinesis_neuro.body.models import PHYSICS_RATE, Body
 from kinesis_neuro.body.muscle import MuscleParameters
 from kinesis_neuro.errors import IncompatibleError, InvalidInputError
@@ -77,7 +77,8 @@ class ReferenceTable:
         motions : sequence of ReferenceMotion
             On one body; resampled to the physics rate where they have another.
         actuation : str
-            ``tracking`` and ``moment`` need static optimisation, which is computed here.
+            Those of :data:`~kinesis_neuro.body.actuation.FEEDFORWARD` need static optimisation,
+            which is computed here.
         activated : bool
             Whether it is computed for other actuations too, for activations to start from.
         smoothing : float
@@ -95,9 +96,9 @@ class ReferenceTable:
         motions = tuple(m if m.rate == PHYSICS_RATE else m.resample(PHYSICS_RATE) for m in motions)
         length = np.array([m.n_frames for m in motions])
         feedforward = matrices = None
-        if activated or actuation in ("tracking", "moment"):
+        if activated or actuation in FEEDFORWARD:
             feedforward = np.concatenate([_feedforward(m, smoothing) for m in motions])
-        if actuation == "moment":
+        if actuation in BY_JOINT:
             matrices = np.concatenate([_moment_matrices(m) for m in motions])
         frames = [m.frames for m in motions]
         return cls(
