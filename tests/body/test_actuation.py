@@ -8,6 +8,7 @@ import pytest
 from scipy.optimize import lsq_linear
 
 from kinesis_neuro.body import actuation as act
+from kinesis_neuro.body.effort import Sharing, moment_control
 from kinesis_neuro.body.models import Body, load_body
 from kinesis_neuro.body.muscle import MuscleParameters
 
@@ -73,7 +74,9 @@ def test_feedback_excites_what_is_longer_or_lengthens(legs: Body) -> None:
     still = np.zeros_like(length)
 
     def added(dl: float, dv: float) -> np.ndarray:
-        return act.feedback(length + dl, still + dv, length, still, muscles, gains)
+        there, moving = length + dl, still + dv
+        force = act.feedback_force(there, moving, length, still, muscles, gains)
+        return force / np.minimum(-1.0, muscles.gain(there, moving))
 
     assert (added(0.0, 0.0) == 0).all()
     assert (added(0.005, 0.0) > 0).all() and (added(-0.005, 0.0) < 0).all()
@@ -129,7 +132,7 @@ def test_moment_control_makes_the_moments_in_mujoco(legs: Body, standing: mujoco
     for joint in range(14):
         action = np.zeros((1, 14))
         action[0, joint] = 0.1
-        change = act.moment_control(action, matrix, standing.act[None])[0]
+        change = moment_control(action, matrix, standing.act[None])[0]
         assert np.abs(change).max() < 0.5  # so nothing saturates
         data.qpos, data.act = standing.qpos, standing.act + change
         mujoco.mj_forward(legs.model, data)
@@ -147,13 +150,13 @@ def test_moment_control_takes_the_least_effort(legs: Body, standing: mujoco.MjDa
     matrix = moment_matrix(legs, standing)
     action = np.random.default_rng(21).uniform(-0.2, 0.2, (1, 14))
     middle = np.full((1, legs.n_muscles), 0.5)
-    change = act.moment_control(action, matrix, middle, regularization=1e-10)[0]
+    change = moment_control(action, matrix, middle, regularization=1e-10)[0]
     least = np.linalg.lstsq(matrix[0], action[0], rcond=None)[0]
     np.testing.assert_allclose(matrix[0] @ change, action[0], atol=1e-6)
     np.testing.assert_allclose(change, least, atol=1e-6)
     w, eps = matrix[0], 0.02
     ridge = np.linalg.solve(w.T @ w + eps * np.eye(w.shape[1]), w.T @ action[0])
-    change = act.moment_control(action, matrix, middle, regularization=eps)[0]
+    change = moment_control(action, matrix, middle, regularization=eps)[0]
     np.testing.assert_allclose(change, ridge, atol=1e-10)
 
 
@@ -177,11 +180,33 @@ def test_moment_control_is_scipys_where_muscles_are_silent(
     matrix = np.repeat(moment_matrix(legs, standing), n, axis=0)
     feedforward = np.clip(rng.normal(0.0, 0.1, (n, legs.n_muscles)), 0.0, 1.0)
     action = np.clip(rng.normal(0.0, size, (n, 14)), -1.0, 1.0)
-    change = act.moment_control(action, matrix, feedforward)
+    change = moment_control(action, matrix, feedforward)
     assert (feedforward + change >= 0).all() and (feedforward + change <= 1).all()
     for k in range(n):
         best = bounded_least_effort(action[k], matrix[k], feedforward[k])
         np.testing.assert_allclose(change[k], best, atol=1e-3)
+
+
+def test_sharing_is_static_optimisation_of_one_moment(legs: Body, standing: mujoco.MjData) -> None:
+    """The bounded minimum by SciPy, and what it becomes a little later."""
+    rng = np.random.default_rng(24)
+    n = 40
+    matrix = np.repeat(moment_matrix(legs, standing), n, axis=0)
+    asked = rng.normal(0.0, 0.5, (n, 14))
+    sharing = Sharing.solve(asked, matrix)
+    silent = np.zeros(legs.n_muscles)
+    assert (sharing.excitation == 0).mean() > 0.3  # the bounds bind
+    step = 1e-4 * rng.normal(size=(n, 14))
+    for k in range(n):
+        best = bounded_least_effort(asked[k], matrix[k], silent)
+        np.testing.assert_allclose(sharing.excitation[k], best, atol=1e-3)
+    np.testing.assert_array_equal(sharing.follow(asked), sharing.excitation)
+    followed, solved = sharing.follow(asked + step), Sharing.solve(asked + step, matrix).excitation
+    assert np.abs(solved - sharing.excitation).max() > 1e-4
+    # First order: what is left is of muscles that wake or fall silent on the way.
+    assert np.abs(followed - solved).mean() < 0.1 * np.abs(solved - sharing.excitation).mean()
+    far = sharing.follow(asked + 10.0)
+    assert far.min() >= 0.0 and far.max() <= 1.0
 
 
 def test_moment_scale_is_the_designs(legs: Body) -> None:

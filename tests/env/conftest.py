@@ -9,6 +9,7 @@ from pathlib import Path
 import numpy as np
 import pytest
 
+from kinesis_neuro.body.actuation import BY_JOINT
 from kinesis_neuro.body.models import Body, load_body
 from kinesis_neuro.env.config import ImitationConfig
 from kinesis_neuro.env.imitation import ImitationEnv
@@ -44,7 +45,7 @@ def table_for(table: ReferenceTable) -> Callable[[str], ReferenceTable]:
     """The same rows with what an actuation needs, and nothing that it does not."""
 
     def choose(actuation: str) -> ReferenceTable:
-        if actuation == "moment":
+        if actuation in BY_JOINT:
             return table
         return replace(
             table,

@@ -11,6 +11,8 @@ import numpy as np
 import pytest
 from scipy.spatial.transform import Rotation
 
+from kinesis_neuro.body.actuation import ACTUATIONS
+from kinesis_neuro.body.effort import REGULARIZATION
 from kinesis_neuro.body.models import Body
 from kinesis_neuro.env import terms
 from kinesis_neuro.env.config import ImitationConfig
@@ -235,7 +237,7 @@ def test_heading_does_not_matter(
 # -- determinism ----------------------------------------------------------------------------------
 
 
-@pytest.mark.parametrize("actuation", ["excitation", "length", "tracking", "moment"])
+@pytest.mark.parametrize("actuation", ACTUATIONS)
 def test_states_do_not_depend_on_batch_or_threads(
     make_env: Make, spread: Spread, table_for: TableFor, actuation: str
 ) -> None:
@@ -462,7 +464,7 @@ def test_full_table_serves_every_actuation(
     np.testing.assert_array_equal(env.excitation, other.excitation)
 
 
-@pytest.mark.parametrize("actuation", ["excitation", "length", "tracking", "moment"])
+@pytest.mark.parametrize("actuation", ACTUATIONS)
 def test_excitations_stay_in_bounds(
     make_env: Make, spread: Spread, table_for: TableFor, actuation: str
 ) -> None:
@@ -476,6 +478,29 @@ def test_excitations_stay_in_bounds(
     assert drive.shape == (15, 8, 80)
     assert drive.min() >= 0.0 and drive.max() <= 1.0 and np.ptp(drive) > 0.3
     np.testing.assert_allclose(env.mean_excitation, drive[-5:].mean(axis=0))
+
+
+def test_least_effort_without_feedback_makes_the_feedforwards_moments(
+    make_env: Make, spread: Spread, table: ReferenceTable
+) -> None:
+    """At most as much effort as static optimisation, for the same moments; an action adds to it."""
+    env = make_env(table, 6, actuation="least_effort", stiffness=0.0, damping=0.0, mirror=False)
+    spread(env)
+    assert table.moment_matrix is not None and table.feedforward is not None
+    rows, _ = table.rows(env.motion, env.frame + env.config.lead)
+    matrix, feedforward = table.moment_matrix[rows], table.feedforward[rows]
+    wanted = (matrix @ feedforward[..., None])[..., 0]
+    action = np.zeros((6, 14))
+    action[:, 3] = 0.1  # bend the right knee by 5 N m
+    for asked, given in ((wanted, np.zeros((6, 14))), (wanted + action, action)):
+        plan = env.drive.plan(given, env.motion, env.frame)
+        made = env.drive.excite(plan, env.motion, env.frame)
+        moments = (matrix @ made[..., None])[..., 0]
+        np.testing.assert_allclose(moments, asked, atol=0.06)  # regularisation keeps a little
+        price = np.square(moments - asked).sum(axis=1) / REGULARIZATION
+        effort = np.square(made).sum(axis=1) + price
+        if not given.any():
+            assert (effort <= np.square(feedforward).sum(axis=1) + 1e-6).all()
 
 
 def test_direct_excitation_is_the_action(
