@@ -24,8 +24,12 @@ from kinesis_neuro.errors import InvalidInputError
 FloatArray = NDArray[np.float64]
 Curve = tuple[FloatArray, FloatArray]
 
-TENDON_STRAIN = 0.049
-"""Strain of a tendon at peak isometric force [1] (Millard et al. 2013, after Maganaris & Paul)."""
+TENDON_STRAIN = 0.04
+"""Strain of a tendon at peak isometric force [1], and of the Achilles tendon (Arnold et al. 2013,
+simulations of people walking and running)."""
+
+ACHILLES_STRAIN = 0.10
+ACHILLES = ("soleus", "gasmed", "gaslat")
 
 MAX_SPEED = 10.0
 """Largest shortening speed [optimal fibre lengths / s] (Zajac 1989)."""
@@ -74,7 +78,7 @@ def _curviness(value: float) -> float:
 
 
 @functools.cache
-def tendon_curve(strain: float = TENDON_STRAIN) -> Curve:
+def tendon_curve(strain: float) -> Curve:
     """Tendon force-length curve: length [slack lengths], force [peak forces]."""
     stiffness, toe_force, c = 1.375 / strain, 2 / 3, _curviness(0.5)
     x_iso = 1 + strain
@@ -167,7 +171,7 @@ def equivalent_excitation(
     muscles: Sequence[str] | None = None,
     *,
     parameters: pd.DataFrame | None = None,
-    tendon_strain: float = TENDON_STRAIN,
+    tendon_strain: float | None = None,
     periodic: bool = False,
 ) -> xr.Dataset:
     """Compute the excitation that a muscle with an elastic tendon would need.
@@ -185,8 +189,9 @@ def equivalent_excitation(
         Muscles wanted; by default all that `parameters` has.
     parameters : DataFrame, optional
         As :func:`hill_parameters`; the index may have sides.
-    tendon_strain : float
-        Strain at peak force [1].
+    tendon_strain : float, optional
+        Strain of all tendons at peak force [1]; by default that of Arnold et al. 2013, 0.10 of the
+        Achilles tendon and 0.04 of the others.
     periodic : bool
         Whether the first sample follows the last.
 
@@ -225,7 +230,7 @@ def equivalent_excitation(
             "Equivalent excitation needs three samples or more and the attribute "
             f"'sampling_rate' [Hz]; got {recording.sizes['time']} and {rate!r}."
         )
-    if not 0 < tendon_strain < 0.2:
+    if tendon_strain is not None and not 0 < tendon_strain < 0.2:
         raise InvalidInputError(f"tendon_strain must lie between 0 and 0.2, got {tendon_strain}.")
     if parameters is None and "body_scale" in recording.attrs:
         warnings.warn(
@@ -235,7 +240,7 @@ def equivalent_excitation(
         )
     table = hill_parameters() if parameters is None else parameters
     there = [str(name) for name in recording["muscle"].values]
-    rows = {m: m if m in table.index else m.removesuffix("_r").removesuffix("_l") for m in there}
+    rows = {m: m if m in table.index else _plain(m) for m in there}
     chosen = list(muscles) if muscles is not None else [m for m in there if rows[m] in table.index]
     lost = [m for m in chosen if m not in rows or rows[m] not in table.index]
     if lost or not chosen:
@@ -253,9 +258,10 @@ def equivalent_excitation(
         table.loc[[rows[m] for m in chosen], name].to_numpy(float)
         for name in ("peak_force", "optimal_fiber_length", "tendon_slack_length", "pennation")
     )
-    tendon_x, tendon_y = tendon_curve(float(tendon_strain))
-    scaled = np.clip(force / peak, 0.0, tendon_y[-1])
-    tendon = slack * np.interp(scaled, tendon_y, tendon_x)
+    strain = np.full(len(chosen), TENDON_STRAIN if tendon_strain is None else tendon_strain)
+    if tendon_strain is None:
+        strain[np.isin([_plain(m) for m in chosen], ACHILLES)] = ACHILLES_STRAIN
+    scaled, tendon = _tendon(force / peak, slack, strain)
     along = np.maximum(length - tendon, 0.1 * optimal)
     fiber = np.hypot(optimal * np.sin(pennation), along)  # constant height (Millard et al. 2013)
     cosine = along / fiber
@@ -284,10 +290,27 @@ def equivalent_excitation(
         coords=along_muscle | {"time": recording["time"].variable},
         attrs=recording.attrs
         | {
-            "tendon_strain": float(tendon_strain),
+            "tendon_strain": strain if len(chosen) > 1 else float(strain[0]),
             "equivalent_excitation_model": "Millard 2013, inverse equilibrium; Rajagopal 2016",
         },
     )
+
+
+def _plain(muscle: str) -> str:
+    return muscle.removesuffix("_r").removesuffix("_l")
+
+
+def _tendon(
+    force: FloatArray, slack: FloatArray, strain: FloatArray
+) -> tuple[FloatArray, FloatArray]:
+    """Force within the curve [peak forces] and length of tendons [m], (time, muscle)."""
+    within, length = np.empty_like(force), np.empty_like(force)
+    for one in np.unique(strain):  # a curve each, two as a rule
+        x, y = tendon_curve(float(one))
+        take = strain == one
+        within[:, take] = np.clip(force[:, take], 0.0, y[-1])
+        length[:, take] = slack[take] * np.interp(within[:, take], y, x)
+    return within, length
 
 
 def _derivative(values: FloatArray, rate: float, periodic: bool) -> FloatArray:

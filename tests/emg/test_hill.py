@@ -13,16 +13,17 @@ RATE = 300.0
 
 
 def test_curves_pass_through_their_points() -> None:
-    x, y = hill.tendon_curve()
-    assert np.interp(1.0, x, y) == 0.0
-    assert np.interp(1.049, x, y) == pytest.approx(1.0, abs=1e-6)
+    for strain in (0.04, 0.049, 0.1):
+        x, y = hill.tendon_curve(strain)
+        assert np.interp(1.0, x, y) == 0.0
+        assert np.interp(1 + strain, x, y) == pytest.approx(1.0, abs=1e-6)
     for length, force in ((0.4441, 0.0), (1.0, 1.0), (1.8123, 0.0)):
         assert np.interp(length, *hill.active_curve()) == pytest.approx(force, abs=1e-6)
     for length, force in ((1.0, 0.0), (1.7, 1.0)):
         assert np.interp(length, *hill.passive_curve()) == pytest.approx(force, abs=1e-6)
     for velocity, force in ((-1.0, 0.0), (0.0, 1.0), (1.0, 1.4)):
         assert np.interp(velocity, *hill.velocity_curve()) == pytest.approx(force, abs=1e-6)
-    for curve in (hill.tendon_curve(), hill.passive_curve(), hill.velocity_curve()):
+    for curve in (hill.tendon_curve(0.04), hill.passive_curve(), hill.velocity_curve()):
         assert (np.diff(curve[0]) > 0).all() and (np.diff(curve[1]) >= 0).all()
     assert (np.diff(hill.active_curve()[0]) > 0).all()
 
@@ -49,7 +50,7 @@ def forward(excitation: np.ndarray, fiber: np.ndarray) -> tuple[np.ndarray, np.n
         * along
         / length
     )
-    x, y = hill.tendon_curve()
+    x, y = hill.tendon_curve(0.10)  # the Achilles tendon's
     path = along + row["tendon_slack_length"] * np.interp(force, y, x)
     return force * row["peak_force"], path, fine
 
@@ -77,6 +78,29 @@ def test_excitation_comes_back() -> None:
     # EMG leads force: the excitation is earlier than the force that it makes.
     lead = np.corrcoef(excitation[inner], force[inner])[0, 1]
     assert lead < np.corrcoef(activation[inner], force[inner])[0, 1]
+
+
+def test_only_the_achilles_tendon_is_that_compliant() -> None:
+    """The same pull at the same path: a compliant tendon leaves the fibre shorter."""
+    names = ["soleus_r", "tibant_r"]
+    pull = hill.hill_parameters().loc[["soleus", "tibant"], "peak_force"].to_numpy() / 2
+    slack = hill.hill_parameters().loc[["soleus", "tibant"], "tendon_slack_length"].to_numpy()
+    path = slack + hill.hill_parameters().loc[["soleus", "tibant"], "optimal_fiber_length"]
+    recording = xr.Dataset(
+        {
+            "muscle_force": (("time", "muscle"), np.tile(pull, (4, 1))),
+            "muscle_length": (("time", "muscle"), np.tile(path, (4, 1))),
+        },
+        coords={"time": np.arange(4) / RATE, "muscle": names},
+        attrs={"sampling_rate": RATE},
+    )
+    default = hill.equivalent_excitation(recording)
+    assert default.attrs["tendon_strain"].tolist() == [0.10, 0.04]
+    for strain, index in ((0.10, 0), (0.04, 1)):
+        same = hill.equivalent_excitation(recording, tendon_strain=strain)
+        np.testing.assert_array_equal(same.fiber_length[:, index], default.fiber_length[:, index])
+    stiff = hill.equivalent_excitation(recording, tendon_strain=0.04)
+    assert (stiff.fiber_length[:, 0] > default.fiber_length[:, 0]).all()
 
 
 def test_bad_input_is_named() -> None:
