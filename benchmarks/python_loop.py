@@ -132,8 +132,10 @@ class LoopDrive(Drive):
         super().__init__(*task)
         self.loop = loop
 
-    def excite(self, plan: Plan, motion: IntArray, frame: IntArray) -> FloatArray:
-        sensor = self.simulation.sensor
+    def excite(
+        self, plan: Plan, simulation: Simulation, motion: IntArray, frame: IntArray
+    ) -> FloatArray:
+        sensor = simulation.sensor
         length, velocity = sensor("muscle_length")[0], sensor("muscle_velocity")[0]
         return self.loop(self.table.body.model, plan.action[0], length, velocity)[None]
 
@@ -149,7 +151,7 @@ class LoopEnv(ImitationEnv):
         super().__init__([load_motion(MOTION, BODY)], config, n_threads=1, seed=seed)
         self.loop = published_loop if loop == PUBLISHED else TunedLoop(self.body.model)
         self.simulation = SerialSimulation(self.body)
-        self.drive = LoopDrive(self.config, self.table, self.simulation, loop=self.loop)
+        self.drive = LoopDrive(self.config, self.table, loop=self.loop)
         self.reset()
 
 
@@ -159,7 +161,7 @@ def check_loops(rows: Rows) -> None:
     for loop in (PUBLISHED, TUNED):
         take.restore(env)
         action = np.clip(take.actions[0].astype(np.float64), -1.0, 1.0)
-        batch = env.drive.excite(Plan(action), env.motion, env.frame)
+        batch = env.drive.excite(Plan(action), env.simulation, env.motion, env.frame)
         muscles, sensor = env.drive.muscles, env.simulation.sensor
         vectorised = act.length_control(
             action, sensor("muscle_length"), sensor("muscle_velocity"), muscles
@@ -171,7 +173,9 @@ def check_loops(rows: Rows) -> None:
         for i in range(min(N_COMPARED, env.n_envs)):
             arrays = {k: v if k == "n_diverged" else v[i : i + 1] for k, v in take.state.items()}
             single.set_state_arrays(arrays)
-            excited = single.drive.excite(Plan(action[i : i + 1]), single.motion, single.frame)
+            excited = single.drive.excite(
+                Plan(action[i : i + 1]), single.simulation, single.motion, single.frame
+            )
             np.testing.assert_allclose(excited, batch[i : i + 1], rtol=0, atol=1e-10)
             one = single.step(take.actions[0][i : i + 1])
             np.testing.assert_allclose(one.reward[0], result.reward[i], rtol=0, atol=1e-6)

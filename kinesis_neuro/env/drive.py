@@ -44,19 +44,22 @@ class Drive:
     ----------
     config : ImitationConfig
     table : ReferenceTable
-    simulation : Simulation
-        Whose muscle sensors are fed back.
+
+    Notes
+    -----
+    The methods are told the simulation, whose muscle sensors are fed back, and where in which
+    motion its environments are.
     """
 
-    def __init__(
-        self, config: ImitationConfig, table: ReferenceTable, simulation: Simulation
-    ) -> None:
-        self.config, self.table, self.simulation = config, table, simulation
+    def __init__(self, config: ImitationConfig, table: ReferenceTable) -> None:
+        self.config, self.table = config, table
         self.muscles = MuscleParameters.from_model(table.body.model)
         self.gains = act.FeedbackGains(config.stiffness, config.damping)
         self.lead = config.lead
 
-    def plan(self, action: FloatArray, motion: IntArray, frame: IntArray) -> Plan:
+    def plan(
+        self, action: FloatArray, simulation: Simulation, motion: IntArray, frame: IntArray
+    ) -> Plan:
         """Prepare a control step that begins in these frames."""
         table, kind = self.table, self.config.actuation
         if kind not in act.BY_JOINT:
@@ -66,40 +69,49 @@ class Drive:
         if kind == "moment":
             change = moment_control(action, table.moment_matrix[rows], table.feedforward[rows])
             return Plan(action, change=change)
-        asked = self._moments(rows, self._feedback(motion, frame)) + action
+        asked = self._moments(rows, self._feedback(simulation, motion, frame)) + action
         return Plan(action, sharing=Sharing.solve(asked, table.moment_matrix[rows]))
 
-    def excite(self, plan: Plan, motion: IntArray, frame: IntArray) -> FloatArray:
+    def excite(
+        self, plan: Plan, simulation: Simulation, motion: IntArray, frame: IntArray
+    ) -> FloatArray:
         """Excitations of the physics step in these frames, shape (n_envs, n_muscles)."""
         kind = self.config.actuation
         if kind == "excitation":
             return act.excitation(plan.action)
         if kind == "length":
-            sensor = self.simulation.sensor
+            sensor = simulation.sensor
             length, velocity = sensor("muscle_length"), sensor("muscle_velocity")
             return act.length_control(plan.action, length, velocity, self.muscles)
         rows, _ = self.table.rows(motion, frame + self.lead)
-        return self._around(plan, rows, self._feedback(motion, frame))
+        return self._around(plan, rows, self._feedback(simulation, motion, frame))
 
-    def held(self, plan: Plan, motion: IntArray, frame: IntArray, n_steps: int) -> FloatArray:
+    def held(
+        self,
+        plan: Plan,
+        simulation: Simulation,
+        motion: IntArray,
+        frame: IntArray,
+        n_steps: int,
+    ) -> FloatArray:
         """Mean excitation over the control step that begins here, as far as it is known now.
 
         The feed-forward runs on through the step; the muscles' distance from the reference is
         taken to stay as it is.
         """
         if self.config.actuation not in act.FEEDFORWARD:
-            return self.excite(plan, motion, frame)
-        feedback = self._feedback(motion, frame)
+            return self.excite(plan, simulation, motion, frame)
+        feedback = self._feedback(simulation, motion, frame)
         total = np.zeros_like(feedback)
         for k in range(n_steps):
             rows, _ = self.table.rows(motion, frame + self.lead + k)
             total += self._around(plan, rows, feedback)
         return total / n_steps
 
-    def _feedback(self, motion: IntArray, frame: IntArray) -> FloatArray:
+    def _feedback(self, simulation: Simulation, motion: IntArray, frame: IntArray) -> FloatArray:
         """Excitation that the distance from the reference adds, without bounds."""
         # Sensors are one physics step late; the feedback compares like with like.
-        table, sensor = self.table, self.simulation.sensor
+        table, sensor = self.table, simulation.sensor
         target, _ = table.rows(motion, frame + self.lead - 1)
         length, velocity = sensor("muscle_length"), sensor("muscle_velocity")
         to_be = table.muscle_length[target], table.muscle_velocity[target]

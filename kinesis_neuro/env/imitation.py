@@ -91,7 +91,7 @@ class ImitationEnv:
         self.body: Body = self.table.body
         self.n_envs = n_envs
         self.simulation = Simulation(self.body, n_envs, n_threads)
-        self.drive = Drive(self.config, self.table, self.simulation)
+        self.drive = Drive(self.config, self.table)
         self.action_channels = action_channels(self.body, self.config.actuation)
         self.auto_reset = auto_reset
         self.rng = np.random.default_rng(seed)
@@ -178,13 +178,16 @@ class ImitationEnv:
         clipped = np.clip(np.asarray(action, dtype=np.float64), -1.0, 1.0)
         return self.observer.unmirrored(clipped, self.motion, self.frame)
 
+    def _where(self) -> tuple[Simulation, NDArray[np.intp], NDArray[np.intp]]:
+        return self.simulation, self.motion, self.frame
+
     def held_excitation(self, action: NDArray[np.floating]) -> FloatArray:
         """Mean excitation that an action would give over a control step from the present state.
 
         What a policy of excitations can learn from this one, see :meth:`Drive.held`.
         """
-        plan = self.drive.plan(self.own_sides(action), self.motion, self.frame)
-        return self.drive.held(plan, self.motion, self.frame, self.config.decimation)
+        plan = self.drive.plan(self.own_sides(action), *self._where())
+        return self.drive.held(plan, *self._where(), self.config.decimation)
 
     def step(self, action: NDArray[np.floating]) -> StepResult:
         """Advance all environments by one control step.
@@ -196,11 +199,11 @@ class ImitationEnv:
         """
         config, simulation, table = self.config, self.simulation, self.table
         action = self.own_sides(action)
-        plan = self.drive.plan(action, self.motion, self.frame)
+        plan = self.drive.plan(action, *self._where())
         diverged = np.zeros(self.n_envs, dtype=bool)
         self.mean_excitation[:] = 0.0
         for _ in range(config.decimation):
-            self.excitation = self.drive.excite(plan, self.motion, self.frame)
+            self.excitation = self.drive.excite(plan, *self._where())
             wrench = None if self.wrench is None else self.wrench(self)
             diverged |= simulation.step(self.excitation, wrench)
             self.frame += 1

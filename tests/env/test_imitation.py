@@ -493,8 +493,8 @@ def test_least_effort_without_feedback_makes_the_feedforwards_moments(
     action = np.zeros((6, 14))
     action[:, 3] = 0.1  # bend the right knee by 5 N m
     for asked, given in ((wanted, np.zeros((6, 14))), (wanted + action, action)):
-        plan = env.drive.plan(given, env.motion, env.frame)
-        made = env.drive.excite(plan, env.motion, env.frame)
+        plan = env.drive.plan(given, env.simulation, env.motion, env.frame)
+        made = env.drive.excite(plan, env.simulation, env.motion, env.frame)
         moments = (matrix @ made[..., None])[..., 0]
         np.testing.assert_allclose(moments, asked, atol=0.06)  # regularisation keeps a little
         price = np.square(moments - asked).sum(axis=1) / REGULARIZATION

@@ -237,7 +237,7 @@ def test_a_short_cloning_reduces_the_error(
     assert [row["round"] for row in rows] == [20, 40, 60, 80, 100, 120][: len(rows)]
     errors = [row["error"] for row in rows]
     assert len(errors) >= 5
-    assert np.mean(errors[-2:]) < 0.9 * errors[0]
+    assert np.mean(errors[-2:]) < 0.8 * errors[0]
     assert all(np.isfinite(value) for row in rows for value in row.values())
 
     saved, first = load_policy(tmp_path / "checkpoint"), load_policy(teacher)
