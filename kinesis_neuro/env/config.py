@@ -13,12 +13,22 @@ INITIAL_ACTIVATIONS = ("auto", "reference", "rest")
 
 @dataclass(frozen=True)
 class RewardWeights:
-    """Weights of the reward's terms; KINESIS's by default."""
+    """Weights of the reward's terms; KINESIS's by default.
+
+    Attributes
+    ----------
+    position, velocity, upright, energy : float
+        KINESIS's terms, see :mod:`kinesis_neuro.env.terms`.
+    restraint : float
+        Of small actions. Where the reference's own moments are fed forward (``tracking``,
+        ``moment``, ``least_effort``), it keeps what a policy adds to them small.
+    """
 
     position: float = 0.6
     velocity: float = 0.2
     upright: float = 0.1
     energy: float = 0.1
+    restraint: float = 0.0
 
 
 @dataclass(frozen=True)

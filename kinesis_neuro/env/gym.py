@@ -15,7 +15,7 @@ from gymnasium.vector.utils import batch_space
 from numpy.typing import NDArray
 
 from kinesis_neuro.body.models import PHYSICS_RATE, Body
-from kinesis_neuro.env import imitation, terms
+from kinesis_neuro.env import imitation
 from kinesis_neuro.env.config import ImitationConfig
 from kinesis_neuro.errors import IncompatibleError, InvalidInputError, unknown_name
 from kinesis_neuro.motion.library import load_motion
@@ -306,18 +306,11 @@ def _step_info(
     batch: imitation.ImitationEnv, result: imitation.StepResult
 ) -> dict[str, NDArray[Any]]:
     """Rows of all environments, before any is reset."""
-    weights = batch.config.reward
-    _, velocity, _, reference_velocity = batch.tracked()
-    squared = np.square(result.distance).mean(axis=1)
-    speed = np.square(velocity - reference_velocity).sum(axis=-1).mean(axis=1)
-    parts = {
-        "reward_position": weights.position * terms.position_reward(squared),
-        "reward_velocity": weights.velocity * terms.velocity_reward(speed),
-        "reward_upright": weights.upright * terms.upright_reward(batch.simulation.qpos[:, 3:7]),
-        "reward_energy": weights.energy * terms.energy_reward(batch.mean_excitation),
-    }
     # Diverged physics earns nothing.
-    parts = {name: np.where(result.diverged, 0.0, part) for name, part in parts.items()}
+    parts = {
+        f"reward_{name}": np.where(result.diverged, 0.0, part)
+        for name, part in batch.reward_parts.items()
+    }
     return {
         "distance": result.distance,
         "diverged": result.diverged,

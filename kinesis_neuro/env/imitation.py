@@ -104,6 +104,7 @@ class ImitationEnv:
         self.start_frame = np.zeros(n, dtype=np.intp)
         self.steps = np.zeros(n, dtype=np.intp)
         self.n_diverged = 0
+        self.reward_parts: dict[str, FloatArray] = {}
         self.excitation = np.zeros((n, self.body.n_muscles))
         self.mean_excitation = np.zeros((n, self.body.n_muscles))
         self.wrench: Wrench | None = None
@@ -216,7 +217,7 @@ class ImitationEnv:
 
         position, velocity, reference, reference_velocity = self.tracked()
         distance = terms.distances(position, reference)
-        reward = self._reward(distance, velocity - reference_velocity)
+        reward = self._reward(distance, velocity - reference_velocity, action)
         terminated = diverged | terms.failed(
             distance, config.termination_rule, config.termination_distance
         )
@@ -240,16 +241,23 @@ class ImitationEnv:
             observation, reward, terminated, truncated, diverged, final, distance, episode_time
         )
 
-    def _reward(self, distance: FloatArray, velocity_difference: FloatArray) -> FloatArray:
+    def _reward(
+        self, distance: FloatArray, velocity_difference: FloatArray, action: FloatArray
+    ) -> FloatArray:
         weights = self.config.reward
         squared = np.square(distance).mean(axis=1)
         speed = np.square(velocity_difference).sum(axis=-1).mean(axis=1)
-        return (
-            weights.position * terms.position_reward(squared)
-            + weights.velocity * terms.velocity_reward(speed)
-            + weights.upright * terms.upright_reward(self.simulation.qpos[:, 3:7])
-            + weights.energy * terms.energy_reward(self.mean_excitation)
-        )
+        upright = terms.upright_reward(self.simulation.qpos[:, 3:7])
+        parts = {
+            "position": weights.position * terms.position_reward(squared),
+            "velocity": weights.velocity * terms.velocity_reward(speed),
+            "upright": weights.upright * upright,
+            "energy": weights.energy * terms.energy_reward(self.mean_excitation),
+        }
+        if weights.restraint:
+            parts["restraint"] = weights.restraint * terms.restraint_reward(action)
+        self.reward_parts = parts
+        return np.sum(list(parts.values()), axis=0)
 
     # -- observing ----------------------------------------------------------------------------
 

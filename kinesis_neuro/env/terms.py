@@ -61,6 +61,11 @@ def energy_reward(excitation: FloatArray, scale: float = 0.05) -> FloatArray:
     )
 
 
+def restraint_reward(action: FloatArray, scale: float = 5.0) -> FloatArray:
+    """exp(-5 mean squared action): 0.95 for actions of 0.1, 0.3 for actions of 0.5."""
+    return np.exp(-scale * np.square(action).mean(axis=1))
+
+
 def distances(position: FloatArray, reference: FloatArray) -> FloatArray:
     """Distance of each tracked body from its reference [m], (n, n_tracked)."""
     return np.linalg.norm(position - reference, axis=-1)

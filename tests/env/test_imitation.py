@@ -15,7 +15,7 @@ from kinesis_neuro.body.actuation import ACTUATIONS
 from kinesis_neuro.body.effort import REGULARIZATION
 from kinesis_neuro.body.models import Body
 from kinesis_neuro.env import terms
-from kinesis_neuro.env.config import ImitationConfig
+from kinesis_neuro.env.config import ImitationConfig, RewardWeights
 from kinesis_neuro.env.imitation import ImitationEnv
 from kinesis_neuro.env.reference_table import ReferenceTable
 from kinesis_neuro.errors import IncompatibleError, InvalidInputError, KinesisError
@@ -110,6 +110,22 @@ def test_clip_shorter_than_a_control_step_is_refused(walk: ReferenceMotion) -> N
 
 
 # -- reward and observation -----------------------------------------------------------------------
+
+
+def test_restraint_is_a_term_of_its_own(
+    make_env: Make, spread: Spread, table: ReferenceTable
+) -> None:
+    """Weight times exp(-5 mean a^2) beside KINESIS's sum; without a weight it is not there."""
+    rewards = []
+    for weight in (0.0, 0.3):
+        env = make_env(table, 3, reward=RewardWeights(restraint=weight))
+        spread(env)
+        rewards.append(env.step(actions(env, 0, size=0.4)).reward)
+        assert ("restraint" in env.reward_parts) == (weight > 0)
+        np.testing.assert_allclose(sum(env.reward_parts.values()), rewards[-1], rtol=1e-12)
+    clipped = np.clip(actions(env, 0, size=0.4), -1, 1)
+    expected = 0.3 * np.exp(-5 * np.square(clipped).mean(axis=1))
+    np.testing.assert_allclose(rewards[1] - rewards[0], expected, rtol=1e-9)
 
 
 def test_reward_is_kinesiss_sum(make_env: Make, spread: Spread, table: ReferenceTable) -> None:

@@ -76,6 +76,12 @@ def test_energy_reward_is_kinesiss() -> None:
         assert terms.energy_reward(excitation[None])[0] == pytest.approx(expected, rel=1e-12)
 
 
+def test_restraint_rewards_small_actions() -> None:
+    actions = np.array([[0.0, 0.0], [0.1, -0.1], [0.6, 0.8]])
+    expected = [1.0, math.exp(-5 * 0.01), math.exp(-5 * 0.5)]
+    np.testing.assert_allclose(terms.restraint_reward(actions), expected, rtol=1e-12)
+
+
 def test_distances_are_euclidean() -> None:
     rng = np.random.default_rng(4)
     here, there = rng.normal(size=(2, 6, 7, 3))
