@@ -6,12 +6,14 @@ import copy
 import dataclasses
 import json
 from collections.abc import Mapping
+from pathlib import Path
 
 import mujoco
 import numpy as np
 from numpy.typing import NDArray
 
 from kinesis_neuro.errors import InvalidInputError, unknown_name
+from kinesis_neuro.formats.opensim_model import read_model_size
 
 FloatArray = NDArray[np.float64]
 
@@ -166,6 +168,29 @@ def scale_from_lengths(
     rest = float(np.mean(list(given.values())))
     every = dict.fromkeys((*own, "torso"), rest) | given
     return BodyScale(**every, mass=mass)
+
+
+def scale_from_opensim(model: mujoco.MjModel, path: str | Path) -> BodyScale:
+    """Find the factors that give a body the segment lengths and mass of an OpenSim model.
+
+    Parameters
+    ----------
+    model : mujoco.MjModel
+        Of the unscaled body.
+    path : str or Path
+        A model that was scaled to the person (``.osim``).
+
+    Returns
+    -------
+    BodyScale
+
+    Raises
+    ------
+    FileFormatError
+        If the file is no OpenSim model of a person's legs.
+    """
+    size = read_model_size(path)
+    return scale_from_lengths(model, size.lengths, size.mass)
 
 
 def scale_model(model: mujoco.MjModel, scale: BodyScale) -> mujoco.MjModel:
