@@ -4,7 +4,12 @@ MuJoCo's muscles have rigid tendons; people's have not. To compare like with lik
 force along the simulated path is handed to the equilibrium muscle of Millard et al. 2013, solved
 backwards: tendon length from force, fibre length and velocity from the path, activation from the
 Hill equation, excitation from first-order activation dynamics. Nothing is fitted, and nothing here
-knows the EMG. Curves are the quintic Bezier curves of Millard et al. 2013 with OpenSim's defaults.
+knows the EMG. Fibre and tendon lengths are those of the simulated body's own muscles, so that a
+fibre works where the simulation has it work.
+
+Force and path pass a low-pass first, as force plates and markers do before inverse dynamics: a
+controller that changes its mind thirty times a second makes steps of force that no muscle on a
+tendon could make, and the inverse would answer them with full excitation.
 """
 
 from __future__ import annotations
@@ -18,11 +23,17 @@ import numpy as np
 import pandas as pd
 import xarray as xr
 from numpy.typing import NDArray
+from scipy.signal import butter, sosfiltfilt
 
+from kinesis_neuro.emg.hill_curves import (
+    active_curve,
+    passive_curve,
+    tendon_curve,
+    velocity_curve,
+)
 from kinesis_neuro.errors import InvalidInputError
 
 FloatArray = NDArray[np.float64]
-Curve = tuple[FloatArray, FloatArray]
 
 TENDON_STRAIN = 0.04
 """Strain of a tendon at peak isometric force [1], and of the Achilles tendon (Arnold et al. 2013,
@@ -47,119 +58,25 @@ ELECTROMECHANICAL_DELAY = 0.0
 """From EMG to force beyond what activation dynamics and tendon make [s]; state it, never fit it.
 Measured between 10 and 100 ms (Cavanagh & Komi 1979; Begovic et al. 2014)."""
 
+CUTOFF = 6.0
+"""Of the low-pass on force and path [Hz], second order, zero phase (Winter 2009)."""
+
 _SMALLEST_GAIN = 0.05  # below it the fibre can hardly pull, and the inverse is noise
-_POINTS = 400
-
-
-def _corner(x0: float, y0: float, s0: float, x1: float, y1: float, s1: float, c: float) -> Curve:
-    """Quintic Bezier curve between two points with slopes (Millard et al. 2013, appendix)."""
-    if abs(s0 - s1) > 1e-9:
-        corner_x = (y1 - y0 - x1 * s1 + x0 * s0) / (s0 - s1)
-    else:
-        corner_x = (x0 + x1) / 2
-    corner_y = (corner_x - x1) * s1 + y1
-    xs, ys = np.array([x0, 0, 0, 0, 0, x1]), np.array([y0, 0, 0, 0, 0, y1])
-    xs[1:3], xs[3:5] = x0 + c * (corner_x - x0), x1 + c * (corner_x - x1)
-    ys[1:3], ys[3:5] = y0 + c * (corner_y - y0), y1 + c * (corner_y - y1)
-    u = np.linspace(0, 1, _POINTS)[:, None]
-    k = np.arange(6)
-    basis = np.array([1, 5, 10, 10, 5, 1]) * u**k * (1 - u) ** (5 - k)
-    return basis @ xs, basis @ ys
-
-
-def _join(*parts: Curve) -> Curve:
-    x = np.concatenate([parts[0][0], *(p[0][1:] for p in parts[1:])])
-    y = np.concatenate([parts[0][1], *(p[1][1:] for p in parts[1:])])
-    return x, y
-
-
-def _curviness(value: float) -> float:
-    return 0.1 + 0.8 * value
-
-
-@functools.cache
-def tendon_curve(strain: float) -> Curve:
-    """Tendon force-length curve: length [slack lengths], force [peak forces]."""
-    stiffness, toe_force, c = 1.375 / strain, 2 / 3, _curviness(0.5)
-    x_iso = 1 + strain
-    x_toe = (toe_force - 1) / stiffness + x_iso
-    x_foot = 1 + (x_toe - 1) / 10
-    x_mid, y_mid = (toe_force / 2 - 1) / stiffness + x_iso, toe_force / 2
-    slope_mid = y_mid / (x_mid - x_foot)
-    x_ctrl = x_foot + 0.5 * (x_mid - x_foot)
-    y_ctrl = slope_mid * (x_ctrl - x_foot)
-    line = np.array([x_toe, x_iso + 2 * strain])
-    return _join(
-        _corner(1.0, 0.0, 0.0, x_ctrl, y_ctrl, slope_mid, c),
-        _corner(x_ctrl, y_ctrl, slope_mid, x_toe, toe_force, stiffness, c),
-        (line, toe_force + stiffness * (line - x_toe)),
-    )
-
-
-@functools.cache
-def active_curve() -> Curve:
-    """Active force-length curve: length [optimal lengths], force [peak forces]."""
-    x0, x1, x2, x3, slope, c = 0.4441, 0.73, 1.0, 1.8123, 0.8616, _curviness(1.0)
-    delta = 0.05 * x2
-    xs = x2 - delta
-    y1 = 1 - slope * (xs - x1)
-    s01 = 1.25 * y1 / (x1 - x0)
-    x01, y01 = x0 + 0.5 * (x1 - x0), 0.5 * y1
-    x1s, y1s = x1 + 0.5 * (xs - x1), y1 + 0.5 * (1 - y1)
-    x23 = (x2 + delta) + 0.5 * (x3 - (x2 + delta))
-    s23 = -1.0 / ((x3 - delta) - (x2 + delta))
-    return _join(
-        _corner(x0, 0.0, 0.0, x01, y01, s01, c),
-        _corner(x01, y01, s01, x1s, y1s, slope, c),
-        _corner(x1s, y1s, slope, x2, 1.0, 0.0, c),
-        _corner(x2, 1.0, 0.0, x23, 0.5, s23, c),
-        _corner(x23, 0.5, s23, x3, 0.0, 0.0, c),
-    )
-
-
-@functools.cache
-def passive_curve() -> Curve:
-    """Passive force-length curve: length [optimal lengths], force [peak forces]."""
-    strain, low, c = 0.7, 0.2, _curviness(0.75)
-    high = 2 / strain
-    x_iso = 1 + strain
-    x_low = 1 + min(0.1 / high, 0.1 * strain)
-    y_low = low * (x_low - (1 + 0.5 * (x_low - 1)))
-    line = np.array([x_iso, x_iso + 1])
-    return _join(
-        _corner(1.0, 0.0, 0.0, x_low, y_low, low, c),
-        _corner(x_low, y_low, low, x_iso, 1.0, high, c),
-        (line, 1 + high * (line - x_iso)),
-    )
-
-
-@functools.cache
-def velocity_curve() -> Curve:
-    """Force-velocity curve: velocity [MAX_SPEED, lengthening positive], force [isometric]."""
-    largest, near_c, iso, near_e = 1.4, 0.25, 5.0, 0.15
-    concentric, eccentric = _curviness(0.6), _curviness(0.9)
-    y_c, y_e = 0.5 * near_c * 0.1, largest - 0.5 * near_e * 0.1
-    return _join(
-        _corner(-1.0, 0.0, 0.0, -0.9, y_c, near_c, concentric),
-        _corner(-0.9, y_c, near_c, 0.0, 1.0, iso, concentric),
-        _corner(0.0, 1.0, iso, 0.9, y_e, near_e, eccentric),
-        _corner(0.9, y_e, near_e, 1.0, largest, 0.0, eccentric),
-    )
 
 
 @functools.cache
 def hill_parameters() -> pd.DataFrame:
-    """Architecture of the legs' muscles, by name without side (Rajagopal et al. 2016).
+    """Architecture of the legs' muscles, by name without side.
 
     Returns
     -------
     DataFrame
-        ``peak_force`` [N], ``optimal_fiber_length`` [m], ``tendon_slack_length`` [m],
-        ``pennation`` [rad] at optimal length.
+        ``peak_force`` [N], ``optimal_fiber_length`` [m], ``tendon_slack_length`` [m], those of
+        myo-sim's legs; ``pennation`` [rad] at optimal length (Rajagopal et al. 2016).
 
     Examples
     --------
-    >>> float(hill_parameters().loc["soleus", "optimal_fiber_length"])
+    >>> round(float(hill_parameters().loc["soleus", "optimal_fiber_length"]), 3)
     0.044
     """
     with (resources.files("kinesis_neuro.emg") / "tables" / "hill.csv").open("r") as stream:
@@ -172,6 +89,7 @@ def equivalent_excitation(
     *,
     parameters: pd.DataFrame | None = None,
     tendon_strain: float | None = None,
+    cutoff: float | None = CUTOFF,
     periodic: bool = False,
 ) -> xr.Dataset:
     """Compute the excitation that a muscle with an elastic tendon would need.
@@ -192,6 +110,8 @@ def equivalent_excitation(
     tendon_strain : float, optional
         Strain of all tendons at peak force [1]; by default that of Arnold et al. 2013, 0.10 of the
         Achilles tendon and 0.04 of the others.
+    cutoff : float or None
+        Of the low-pass on force and path [Hz]; None leaves them as they are.
     periodic : bool
         Whether the first sample follows the last.
 
@@ -254,6 +174,12 @@ def equivalent_excitation(
         recording[name].transpose("time", "muscle").values.astype(float)[:, index]
         for name in ("muscle_force", "muscle_length")
     )
+    if cutoff is not None:
+        if not 0 < cutoff < rate / 2:
+            raise InvalidInputError(
+                f"cutoff must lie between 0 and half the rate of {rate:g} Hz, got {cutoff}."
+            )
+        force, length = (_lowpass(x, rate, cutoff, periodic) for x in (force, length))
     peak, optimal, slack, pennation = (
         table.loc[[rows[m] for m in chosen], name].to_numpy(float)
         for name in ("peak_force", "optimal_fiber_length", "tendon_slack_length", "pennation")
@@ -291,7 +217,8 @@ def equivalent_excitation(
         attrs=recording.attrs
         | {
             "tendon_strain": strain if len(chosen) > 1 else float(strain[0]),
-            "equivalent_excitation_model": "Millard 2013, inverse equilibrium; Rajagopal 2016",
+            "equivalent_excitation_model": "Millard 2013, inverse equilibrium",
+            "equivalent_excitation_cutoff": 0.0 if cutoff is None else float(cutoff),
         },
     )
 
@@ -311,6 +238,14 @@ def _tendon(
         within[:, take] = np.clip(force[:, take], 0.0, y[-1])
         length[:, take] = slack[take] * np.interp(within[:, take], y, x)
     return within, length
+
+
+def _lowpass(values: FloatArray, rate: float, cutoff: float, periodic: bool) -> FloatArray:
+    sections = butter(2, cutoff, fs=rate, output="sos")
+    n = values.shape[0]
+    if periodic:
+        return sosfiltfilt(sections, np.tile(values, (3, 1)), axis=0)[n : 2 * n]
+    return sosfiltfilt(sections, values, axis=0, padlen=min(15, n - 1))
 
 
 def _derivative(values: FloatArray, rate: float, periodic: bool) -> FloatArray:
