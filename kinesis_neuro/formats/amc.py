@@ -142,7 +142,9 @@ def _read_skeleton(path: Path) -> _Skeleton:
             for child in words[1:]:
                 bones[child].parent = words[0]
         scale = meters("inch") / float(units.get("length", 1.0))
-    except (KeyError, ValueError, IndexError) as error:
+        if sorted(d.lower() for d in root["order"]) != ["rx", "ry", "rz", "tx", "ty", "tz"]:
+            raise ValueError(f"order {' '.join(root['order'])} of the root")
+    except (KeyError, ValueError, IndexError, ZeroDivisionError) as error:
         raise FileFormatError(path, f"cannot be read ({error!r})", _EXPECTED_ASF) from error
     ordered: dict[str, _Bone] = {}
     for name, bone in bones.items():
@@ -216,4 +218,9 @@ def _read_frames(path: Path, moving: dict[str, _Bone]) -> dict[str, FloatArray]:
                     f"{len(row.get(name, ()))} values for {name!r} in frame {frame}",
                     f"{len(bone.dof)}, as the skeleton says (which must not change)",
                 )
-    return {name: np.array([row[name] for row in rows]) for name in moving}
+    table = {name: np.array([row[name] for row in rows]) for name in moving}
+    for name, values in table.items():
+        if not np.isfinite(values).all():
+            frame = int(np.flatnonzero(~np.isfinite(values).all(axis=1))[0])
+            raise FileFormatError(path, f"{name!r} not finite in frame {frame}", "numbers")
+    return table

@@ -186,7 +186,8 @@ def load_npz(path: Path, expected: str) -> Mapping[str, FloatArray]:
         raise FileFormatError(path, "a folder" if path.is_dir() else "no such file", expected)
     arrays: dict[str, FloatArray] = {}
     try:
-        with np.load(path, allow_pickle=False) as content:
+        # Opened here: numpy leaves a file open that it cannot read.
+        with path.open("rb") as opened, np.load(opened, allow_pickle=False) as content:
             for key in content.files:
                 try:
                     array = content[key]
