@@ -7,7 +7,7 @@ from dataclasses import dataclass
 import numpy as np
 from numpy.typing import NDArray
 from scipy.interpolate import PchipInterpolator
-from scipy.ndimage import binary_closing, binary_opening
+from scipy.ndimage import binary_closing, binary_opening, gaussian_filter1d, percentile_filter
 
 from kinesis_neuro.body.kinematics import Kinematics, contact_points, foot_clearance, rotate
 from kinesis_neuro.body.models import Body
@@ -23,12 +23,17 @@ SWING_HEIGHT = 0.018
 """Least height of a foot in swing [m]; people clear the floor by 10 to 20 mm (Winter 1992)."""
 SHORTEST_STANCE = 0.06
 """Shorter touches are noise, and shorter gaps as well [s]."""
+LANDING_HEIGHT, LONGEST_LANDING = 0.01, 0.08
+"""A foot segment stands from when it is as near to the floor [m], at most so long before [s]: what
+it still moves then is the low-pass filter's, as a foot that runs lands in 10 to 20 ms."""
 BLEND = 0.12
 """Time in which a locked foot's correction comes and goes [s]."""
 SLOWEST = 0.3
 """Speed of a pelvis from which its way can be compared with the feet's [m/s]."""
 FLIGHT_HEIGHT, LONGEST_FLIGHT = 0.015, 0.6
 """Least height [m] and longest time [s] of both feet in the air in a run or a jump."""
+DRIFT_WINDOW, DRIFT_SMOOTHING = 1.0, 0.25
+"""Time in which every gait stands a while, and standard deviation of the floor's smoothing [s]."""
 GRAVITY = 9.80665
 PENETRATION = 0.001
 """Depth at which bodies rest under their own weight [m]."""
@@ -86,14 +91,17 @@ def detect_stance(body: Body, frames: Kinematics, rate: float) -> Stance:
     """
     way = contact_ways(body, frames)
     speed = np.linalg.norm(np.gradient(way[..., :2], axis=0), axis=-1) * rate
-    low = foot_clearance(body, frames) < STANCE_HEIGHT
-    raw = low & (speed < STANCE_SPEED)
+    clearance = foot_clearance(body, frames)
+    raw = (clearance < STANCE_HEIGHT) & (speed < STANCE_SPEED)
     size = max(1, round(SHORTEST_STANCE * rate))
     window = np.ones((size, 1), dtype=bool)
     # Edges of the clip count as going on.
     padded = np.pad(raw, ((size, size), (0, 0)), mode="edge")
-    clean = binary_opening(binary_closing(padded, window), window)[size:-size]
-    return Stance(np.asarray(clean, dtype=bool), rate)
+    clean = np.asarray(binary_opening(binary_closing(padded, window), window)[size:-size])
+    near = clearance < LANDING_HEIGHT
+    for _ in range(round(LONGEST_LANDING * rate)):
+        clean[:-1] |= clean[1:] & near[:-1]
+    return Stance(clean, rate)
 
 
 def scale_that_stands(
@@ -150,6 +158,36 @@ def _sole_points(body: Body, frames: Kinematics) -> FloatArray:
         world[..., 2] -= radii
         points.append(world)
     return np.concatenate(points, axis=1)
+
+
+def floor_drift(gap: FloatArray, rate: float) -> FloatArray:
+    """How far the floor of a recording lies from its place, second by second.
+
+    Laboratories slope, drifting cameras sink, and legs of other proportions stand at other heights
+    when they run: the level at which feet stand within a second is taken for the floor there.
+
+    Parameters
+    ----------
+    gap : ndarray, shape (n,)
+        How far the body would have to rise for its lowest foot to stand [m]; most in stance.
+    rate : float
+        [Hz]
+
+    Returns
+    -------
+    ndarray, shape (n,)
+        To be added to the height of the pelvis [m].
+
+    Examples
+    --------
+    >>> steps = np.where(np.arange(300) % 50 < 20, 0.0, -0.08)  # flight in three fifths of the time
+    >>> slope = np.linspace(0.0, 0.1, 300)
+    >>> bool(np.abs(floor_drift(steps + slope, 100.0) - slope)[50:-50].max() < 0.015)
+    True
+    """
+    size = 2 * round(0.5 * DRIFT_WINDOW * rate) + 1
+    level = percentile_filter(gap, 85, size=size, mode="nearest")
+    return np.asarray(gaussian_filter1d(level, DRIFT_SMOOTHING * rate, mode="nearest"))
 
 
 def grounded(gap: FloatArray, height: FloatArray, rate: float) -> FloatArray:

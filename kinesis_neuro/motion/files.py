@@ -21,7 +21,8 @@ from kinesis_neuro.formats.motion_data import MotionData
 from kinesis_neuro.formats.smpl import read_smpl
 from kinesis_neuro.motion.joint_centers import markers_to_joints
 from kinesis_neuro.motion.reference import ReferenceMotion
-from kinesis_neuro.motion.retarget import RetargetConfig, retarget
+from kinesis_neuro.motion.retarget import retarget
+from kinesis_neuro.motion.retarget_config import RetargetConfig
 
 
 def _read_trc_joints(

@@ -67,7 +67,8 @@ class IKConfig:
     max_iterations, first_iterations : int
         Steps a frame at most, and for the first frame, which starts from standing.
     tolerance : float
-        A step smaller than this in every coordinate ends a frame [rad, m].
+        A step smaller than this in every coordinate ends a frame [rad, m]; what is left after it
+        is of the order of its square.
     posture_weight : float
         Weight of a change of a joint from the frame before [1/rad]; it decides only what the
         targets leave open.
@@ -77,7 +78,7 @@ class IKConfig:
 
     max_iterations: int = 12
     first_iterations: int = 100
-    tolerance: float = 1e-4
+    tolerance: float = 1e-3
     posture_weight: float = 2e-3
     damping: float = 1e-7
 

@@ -58,8 +58,8 @@ class RetargetReport:
     n_frames : int
     joint_limits, penetration, floating, skating, root_jumps : Finding
         Joints beyond their limits before clipping [rad]; depth of a foot in the floor [m]; height
-        of the lowest foot where one should stand [m]; horizontal speed of a foot on the floor
-        [m/s]; change of root velocity between frames [m/s].
+        of the lowest foot where one should stand [m]; horizontal speed of a flat foot, of its heel
+        or toes, whichever is slower [m/s]; change of root velocity between frames [m/s].
     notes : tuple of str
     """
 
@@ -118,9 +118,10 @@ def retarget_report(
         airborne = motion.contact.force[..., 2].sum(axis=1) < 0.05 * body.weight
     index = [body.segments.index(name) for name in body.contacts]
     speed = np.linalg.norm(motion.frames.body_velocity[:, index, :2], axis=-1)
-    # A foot rolls: only the segment that lies flat (heel and toes both down) should stand still.
+    # A foot that rolls or pivots has an end that stands; one that lies flat and has none skates.
     flat = (clearance[:, ::2] < CONTACT_HEIGHT) & (clearance[:, 1::2] < CONTACT_HEIGHT)
-    skate = np.where(flat, speed[:, ::2], 0.0).max(axis=1)
+    slower = np.minimum(speed[:, ::2], speed[:, 1::2])
+    skate = np.where(flat, slower, 0.0).max(axis=1)
     jump = np.zeros(motion.n_frames)
     jump[1:] = np.linalg.norm(np.diff(motion.qvel[:, :3], axis=0), axis=1)
     return RetargetReport(
