@@ -18,7 +18,7 @@ from kinesis_neuro.body.models import PHYSICS_RATE, Body
 from kinesis_neuro.body.muscle import MuscleParameters
 from kinesis_neuro.errors import IncompatibleError, InvalidInputError
 from kinesis_neuro.motion.dynamics import moment_arms
-from kinesis_neuro.motion.inverse import static_optimization
+from kinesis_neuro.motion.feedforward import muscle_activations
 from kinesis_neuro.motion.reference import ReferenceMotion
 
 FloatArray = NDArray[np.float64]
@@ -78,7 +78,8 @@ class ReferenceTable:
             On one body; resampled to the physics rate where they have another.
         actuation : str
             Those of :data:`~kinesis_neuro.body.actuation.FEEDFORWARD` need static optimisation,
-            which is computed here.
+            which is computed here, or taken from where
+            :func:`kinesis_neuro.motion.feedforward.muscle_activations` keeps it.
         activated : bool
             Whether it is computed for other actuations too, for activations to start from.
         smoothing : float
@@ -97,7 +98,10 @@ class ReferenceTable:
         length = np.array([m.n_frames for m in motions])
         feedforward = matrices = None
         if activated or actuation in FEEDFORWARD:
-            feedforward = np.concatenate([_feedforward(m, smoothing) for m in motions])
+            activations = muscle_activations(motions)
+            feedforward = np.concatenate(
+                [_smoothed(a, m, smoothing) for a, m in zip(activations, motions, strict=True)]
+            )
         if actuation in BY_JOINT:
             matrices = np.concatenate([_moment_matrices(m) for m in motions])
         frames = [m.frames for m in motions]
@@ -142,8 +146,7 @@ class ReferenceTable:
         return self.start[motion] + inside, shift
 
 
-def _feedforward(motion: ReferenceMotion, smoothing: float) -> FloatArray:
-    activation = static_optimization(motion).activation.values
+def _smoothed(activation: FloatArray, motion: ReferenceMotion, smoothing: float) -> FloatArray:
     mode = "wrap" if motion.periodic else "nearest"
     return np.clip(gaussian_filter1d(activation, smoothing, axis=0, mode=mode), 0.0, 1.0)
 

@@ -79,7 +79,8 @@ class Starts:
         """Take in which of the episodes that ended had failed early."""
         bins = self._first_bin[motion] + frame // BIN
         # Episodes that were started by hand may lie beyond the last bin of their motion.
-        known = self._motion_of[np.minimum(bins, self._motion_of.size - 1)] == motion
+        last = self._motion_of.size - 1
+        known = (bins <= last) & (self._motion_of[np.minimum(bins, last)] == motion)
         bins, failed = bins[known], failed[known]
         count = np.bincount(bins, minlength=self.failure.size)
         failures = np.bincount(bins, weights=failed, minlength=self.failure.size)

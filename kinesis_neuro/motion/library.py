@@ -16,10 +16,11 @@ from numpy.typing import NDArray
 
 from kinesis_neuro.body.models import Body, load_body
 from kinesis_neuro.data_folder import data_folder
-from kinesis_neuro.errors import FileFormatError, InvalidInputError, unknown_name
+from kinesis_neuro.errors import FileFormatError, IncompatibleError, InvalidInputError, unknown_name
 from kinesis_neuro.formats.opensim import Storage, read_storage
 from kinesis_neuro.motion.build import OPENSIM_COORDINATES, Coordinates, build_motion
 from kinesis_neuro.motion.reference import ReferenceMotion
+from kinesis_neuro.motion.repertoire import MotionLibrary, is_library
 
 FloatArray = NDArray[np.float64]
 
@@ -57,14 +58,17 @@ RECORDED: Mapping[str, RecordedMotion] = MappingProxyType(
 """Recordings that are found through ``KINESIS_NEURO_DATA``."""
 
 
-def load_motion(source: str | Path, body: str | Body = "legs", **options: Any) -> ReferenceMotion:
+def load_motion(
+    source: str | Path, /, body: str | Body = "legs", **options: Any
+) -> ReferenceMotion:
     """Load a reference motion on a body.
 
     Parameters
     ----------
     source : str or Path
         ``"walk"``, the built-in mean cycle of one adult at 1.0 m/s; the name of a recording in
-        the data folder (:data:`RECORDED`); an OpenSim ``.mot`` or ``.sto`` file of coordinates; or
+        the data folder (:data:`RECORDED`); ``LIBRARY/CLIP``, a clip of a motion library; an
+        OpenSim ``.mot`` or ``.sto`` file of coordinates; or
         a motion of another skeleton, which is retargeted (``.bvh``, ``.amc``, AMASS ``.npz``,
         KINESIS ``.pkl``, DeepMimic ``.txt``, ``.trc``, ``.c3d``, HumanML3D ``.npy``).
     body : str or Body
@@ -105,6 +109,13 @@ def load_motion(source: str | Path, body: str | Body = "legs", **options: Any) -
             given.setdefault("forces", folder / entry.forces)
         return _from_file(folder / entry.file, plant, **given)
     path = Path(source)
+    if is_library(path.parent) and not path.exists():
+        return _from_library(path, plant, **options)
+    if is_library(path):
+        names = MotionLibrary(path).names
+        raise InvalidInputError(
+            f"{path} is a library of {len(names)} motions. Name one of them: {path / names[0]}"
+        )
     if not path.exists() and not path.suffix:
         raise unknown_name("motion", str(source), [*BUILT_IN, *RECORDED])
     if path.suffix.lower() not in (".mot", ".sto") and path.exists():
@@ -113,6 +124,19 @@ def load_motion(source: str | Path, body: str | Body = "legs", **options: Any) -
 
         return motion_from_file(path, plant, **options)
     return _from_file(path, plant, **options)
+
+
+def _from_library(path: Path, body: Body, **options: Any) -> ReferenceMotion:
+    if options:
+        raise InvalidInputError(
+            f"A motion of a library takes no reader options, got {', '.join(options)}."
+        )
+    library = MotionLibrary(path.parent)
+    if library.body is not body:
+        raise IncompatibleError(
+            f"The motions of {path.parent} are on body {library.body.name!r}, not on {body.name!r}."
+        )
+    return library.motion(path.name)
 
 
 def gait_table(name: str = "walk") -> tuple[pd.DataFrame, dict[str, Any]]:

@@ -5,6 +5,7 @@ from __future__ import annotations
 import functools
 from collections.abc import Mapping
 from dataclasses import dataclass, field, replace
+from pathlib import Path
 
 import numpy as np
 from numpy.typing import NDArray
@@ -64,6 +65,9 @@ class ReferenceMotion:
         Where it comes from, and on what terms.
     report : object or None
         The retarget report of the reader that made it.
+    library : Path or None
+        Folder of the motion library that it was taken from; what is computed from it once is kept
+        there.
     """
 
     body: Body
@@ -77,6 +81,7 @@ class ReferenceMotion:
     source: str = ""
     licence: str = ""
     report: object | None = None
+    library: Path | None = None
 
     @classmethod
     def from_poses(
@@ -261,6 +266,7 @@ class ReferenceMotion:
             source=self.source,
             licence=self.licence,
             report=self.report,
+            library=self.library,
         )
 
     def __repr__(self) -> str:
