@@ -10,7 +10,7 @@ from typing import Annotated
 
 import tyro
 
-from kinesis_neuro.errors import KinesisError
+from kinesis_neuro.errors import InvalidInputError, KinesisError
 from kinesis_neuro.learn.config import DistillConfig, TrainConfig
 
 
@@ -44,16 +44,23 @@ class Distill:
 
 @dataclass(frozen=True)
 class Evaluate:
-    """Measure how well a policy follows motions, under both protocols."""
+    """Measure how well a policy follows motions, or a library of them, under both protocols."""
 
     policy: tyro.conf.Positional[str]
     """Name of a shipped policy, or a policy's folder."""
     motions: tyro.conf.Positional[tuple[str, ...]] = ()
-    """Names or files; the first that the policy was trained on if none are given."""
-    n_starts: int = 100
-    """Episodes a motion."""
+    """Names or files, or one motion library; the first motion that the policy was trained on if
+    none are given."""
+    keys: tuple[Path, ...] = ()
+    """Key files of a library's clips, each a split of its own in the table; all clips if none."""
+    failures: Path = Path("failures.txt")
+    """Key file to write, of the clips of a library that failed."""
+    protocol: str = "strict"
+    """By which they failed: 'strict' or 'kinesis'."""
+    n_starts: int | None = None
+    """Episodes a motion: 100, or 1 a clip of a library, if not given."""
     duration: float = 10.0
-    """Of an episode [s]."""
+    """Of an episode [s]; of a library's clip at most."""
     seed: int = 0
 
 
@@ -104,17 +111,12 @@ def run(command: Command) -> None:
         distill(command.config)
         print(f"Policy and log are in {Path('runs') / command.config.name}")
     elif isinstance(command, Evaluate):
-        from kinesis_neuro.evaluate import evaluate
-        from kinesis_neuro.scores import summary_table
+        from kinesis_neuro.motion.repertoire import is_library
 
-        result = evaluate(
-            command.policy,
-            list(command.motions) or None,
-            n_starts=command.n_starts,
-            duration=command.duration,
-            seed=command.seed,
-        )
-        print(summary_table(json.loads(result.attrs["summary"])))
+        if any(is_library(motion) for motion in command.motions):
+            _evaluate_library(command)
+        else:
+            _evaluate(command)
     elif isinstance(command, Export):
         from kinesis_neuro.nwb import convert
 
@@ -133,6 +135,49 @@ def run(command: Command) -> None:
         )
         write_netcdf(recording, command.out)
         print(f"Wrote {recording.sizes['time']} samples to {command.out}")
+
+
+def _evaluate(command: Evaluate) -> None:
+    from kinesis_neuro.evaluate import evaluate
+    from kinesis_neuro.scores import summary_table
+
+    if command.keys:
+        raise InvalidInputError("Keys choose among the clips of a motion library; give its folder.")
+    result = evaluate(
+        command.policy,
+        list(command.motions) or None,
+        n_starts=100 if command.n_starts is None else command.n_starts,
+        duration=command.duration,
+        seed=command.seed,
+    )
+    print(summary_table(json.loads(result.attrs["summary"])))
+
+
+def _evaluate_library(command: Evaluate) -> None:
+    from kinesis_neuro.evaluate_library import (
+        evaluate_library,
+        failed_clips,
+        skill_table,
+        table_text,
+    )
+    from kinesis_neuro.motion.splits import read_keys, write_keys
+
+    if len(command.motions) > 1:
+        raise InvalidInputError("A motion library is evaluated by itself; give its folder alone.")
+    episodes = evaluate_library(
+        command.policy,
+        command.motions[0],
+        {path.stem: read_keys(path) for path in command.keys} or None,
+        n_starts=1 if command.n_starts is None else command.n_starts,
+        duration=command.duration,
+        seed=command.seed,
+    )
+    print(table_text(skill_table(episodes, command.seed)))
+    failed = failed_clips(episodes, command.protocol)
+    write_keys(command.failures, failed, f"failed by {command.policy}, {command.protocol}")
+    print(
+        f"{len(failed)} clips failed under {command.protocol}; their keys are in {command.failures}"
+    )
 
 
 def main(arguments: list[str] | None = None) -> None:

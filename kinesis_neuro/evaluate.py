@@ -43,8 +43,9 @@ def run_episodes(
     seed: int,
     n_threads: int | None = None,
     prepare: Any = None,
+    to_the_end: bool = False,
 ) -> Traces:
-    """Run deterministic episodes from random frames of each motion, all at once.
+    """Run deterministic episodes of each motion, all at once.
 
     Parameters
     ----------
@@ -58,6 +59,9 @@ def run_episodes(
     n_threads : int, optional
     prepare : callable, optional
         Called with the environment before the first step (pushes, broken muscles).
+    to_the_end : bool
+        Whether episodes start in the first frame of a motion, and then at even distances, and go
+        on to its end, or for `duration`; if not, they start in random frames that cover it evenly.
     """
     loaded = as_motions(motions, policy)
     n = n_starts * len(loaded)
@@ -75,7 +79,9 @@ def run_episodes(
     n_steps = control_steps(duration, env.config.control_rate)
     which = np.repeat(np.arange(len(loaded)), n_starts)
     frames_needed = (n_steps + 1) * env.config.decimation
-    room = np.where(table.periodic, table.length, table.length - frames_needed)[which]
+    # Where an episode may end with its motion, it lasts half of that, or longer.
+    needed = np.minimum(frames_needed, table.length // 2) if to_the_end else frames_needed
+    room = np.where(table.periodic, table.length, table.length - needed)[which]
     if (room < 1).any():
         short = loaded[int(which[room < 1][0])]
         raise InvalidInputError(
@@ -83,7 +89,10 @@ def run_episodes(
             f"{duration} s. Give a shorter duration."
         )
     part = np.tile(np.arange(n_starts), len(loaded))
-    frame = ((part + env.rng.random(n)) / n_starts * room).astype(np.intp)
+    offset = 0.0 if to_the_end else env.rng.random(n)
+    frame = ((part + offset) / n_starts * room).astype(np.intp)
+    left = -(-(table.length[which] - frame) // env.config.decimation) - 1
+    planned = np.where(table.periodic[which], n_steps, np.minimum(n_steps, left))
     observation = env.reset(np.arange(n), which, frame)
     if prepare is not None:
         prepare(env)
@@ -100,19 +109,19 @@ def run_episodes(
         distance[k, sound] = result.distance[sound]
         force += np.where(sound, load.mean(), 0.0)
         counted += sound
-        alive &= ~result.terminated
+        alive &= ~result.terminated & (k + 1 < planned)
         if not alive.any():
             break
         if not alive.all():
-            # A fallen body is put back on the reference, so that its physics stays tame; it is
-            # not looked at again.
+            # A body that fell, or is through, is put back on the reference, so that its physics
+            # stays tame; it is not looked at again.
             fallen = np.flatnonzero(~alive)
             first = env.frame[fallen] % table.length[env.motion[fallen]]
             observation = env.reset(fallen, env.motion[fallen], first)
     env.close()
     return Traces(
         distance=distance,
-        planned=np.full(n, n_steps),
+        planned=planned,
         motion=[loaded[i].name for i in which],
         start_frame=frame,
         n_diverged=int(diverged.sum()),

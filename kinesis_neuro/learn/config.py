@@ -107,9 +107,13 @@ class TrainConfig:
         The run's folder is ``runs/<name>``.
     body : str
     motions : tuple of str
-        Names that :func:`kinesis_neuro.load_motion` knows, or files.
+        Names that :func:`kinesis_neuro.load_motion` knows, files, or folders of motion libraries.
+    keys : str
+        Key file of the clips that are taken of the libraries; all if empty.
     motion_weights : tuple of float
-        Weight of each motion in the draw of episodes; by duration if empty.
+        Weight of each entry of `motions` in the draw of episodes.
+    motion_weighting : {"duration", "clip", "skill"}
+        How motions share the draw, see :func:`kinesis_neuro.motion.collect.collect_motions`.
     task : ImitationConfig
     network : NetworkConfig
     ppo : PPOConfig
@@ -130,7 +134,9 @@ class TrainConfig:
     name: str = "walk"
     body: str = "legs"
     motions: tuple[str, ...] = ("walk",)
+    keys: str = ""
     motion_weights: tuple[float, ...] = ()
+    motion_weighting: str = "duration"
     task: ImitationConfig = field(default_factory=ImitationConfig)
     network: NetworkConfig = field(default_factory=NetworkConfig)
     ppo: PPOConfig = field(default_factory=PPOConfig)
@@ -170,10 +176,8 @@ class DistillConfig:
         The run's folder is ``runs/<name>``.
     teacher : str
         Name or folder of the teacher.
-    motions : tuple of str
+    motions, keys, motion_weights, motion_weighting
         As for training.
-    motion_weights : tuple of float
-        By duration if empty.
     network : NetworkConfig
     n_envs : int
     minutes : float
@@ -194,7 +198,9 @@ class DistillConfig:
     name: str = "walk-excitation-clone"
     teacher: str = "walk"
     motions: tuple[str, ...] = ("walk",)
+    keys: str = ""
     motion_weights: tuple[float, ...] = ()
+    motion_weighting: str = "duration"
     network: NetworkConfig = field(default_factory=_student_network)
     n_envs: int = 128
     minutes: float = 6.0

@@ -15,6 +15,7 @@ import numpy as np
 import torch
 from rich.progress import BarColumn, Progress, TextColumn, TimeRemainingColumn
 
+from kinesis_neuro.body.models import load_body
 from kinesis_neuro.env.config import ImitationConfig
 from kinesis_neuro.env.imitation import ImitationEnv
 from kinesis_neuro.env.reference_table import ReferenceTable
@@ -23,7 +24,7 @@ from kinesis_neuro.errors import InvalidInputError
 from kinesis_neuro.learn.checkpoint import load_policy, save_policy
 from kinesis_neuro.learn.config import DistillConfig, from_dict, to_dict
 from kinesis_neuro.learn.policy import Policy, PolicyInfo
-from kinesis_neuro.motion.library import load_motion
+from kinesis_neuro.motion.collect import collect_motions
 from kinesis_neuro.provenance import library_versions
 
 
@@ -70,7 +71,14 @@ def distill(
         raise InvalidInputError(
             f"Teacher {config.teacher!r} drives muscles alone already; there is nothing to clone."
         )
-    motions = [load_motion(name, teacher.about.body) for name in config.motions]
+    chosen = collect_motions(
+        config.motions,
+        load_body(teacher.about.body),
+        keys=config.keys,
+        weights=config.motion_weights,
+        weighting=config.motion_weighting,
+    )
+    motions = chosen.motions
     # The student's episodes start with the activations that the teacher's would.
     student_task = dataclasses.replace(task, actuation="excitation", initial_activation="reference")
     table = ReferenceTable.build(motions, actuation=task.actuation)
@@ -83,9 +91,7 @@ def distill(
         seed=config.seed,
     )
     judge = ImitationEnv(motions, task, table=table, n_envs=config.n_envs, n_threads=1)
-    if config.motion_weights:
-        weights = np.array(config.motion_weights, dtype=float)
-        env.starts.motion_weight = weights / weights.sum()
+    env.starts.motion_weight = chosen.weight
     # The judge looks at the student's own states.
     judge.simulation.close()
     judge.simulation, judge.motion, judge.frame = env.simulation, env.motion, env.frame

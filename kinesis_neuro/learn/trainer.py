@@ -17,10 +17,10 @@ from kinesis_neuro.env.simulation import default_threads
 from kinesis_neuro.errors import FileFormatError, IncompatibleError, KinesisError
 from kinesis_neuro.formats.atomic import atomic_directory, recover_directory
 from kinesis_neuro.learn import checkpoint as files
-from kinesis_neuro.learn.config import TrainConfig, to_dict
+from kinesis_neuro.learn.config import TrainConfig, from_dict, to_dict
 from kinesis_neuro.learn.policy import Policy, PolicyInfo, mlp
 from kinesis_neuro.learn.ppo import PPO, RolloutStatistics
-from kinesis_neuro.motion.library import load_motion
+from kinesis_neuro.motion.collect import collect_motions
 from kinesis_neuro.provenance import library_versions
 
 # What may differ between the run that wrote a checkpoint and the one that goes on from it.
@@ -45,13 +45,17 @@ class Trainer:
         n_threads = config.n_threads or default_threads()
         torch.set_num_threads(n_threads)
         self.body = load_body(config.body)
-        motions = [load_motion(name, self.body) for name in config.motions]
-        self.env = ImitationEnv(
-            motions, config.task, n_envs=config.n_envs, n_threads=n_threads, seed=config.seed
+        chosen = collect_motions(
+            config.motions,
+            self.body,
+            keys=config.keys,
+            weights=config.motion_weights,
+            weighting=config.motion_weighting,
         )
-        if config.motion_weights:
-            weights = np.array(config.motion_weights, dtype=float)
-            self.env.starts.motion_weight = weights / weights.sum()
+        self.env = ImitationEnv(
+            chosen.motions, config.task, n_envs=config.n_envs, n_threads=n_threads, seed=config.seed
+        )
+        self.env.starts.motion_weight = chosen.weight
         self.generator = torch.Generator().manual_seed(config.seed)
         self.policy = self._first_policy()
         self.critic = mlp(
@@ -183,8 +187,10 @@ class Trainer:
             ) from error
 
     def _restore(self, folder: Path, about: dict[str, Any]) -> None:
-        mine = json.loads(json.dumps(to_dict(self.config)))
-        differing = [k for k in mine if k not in _FREE and mine[k] != about["config"].get(k)]
+        mine = to_dict(self.config)
+        # Options that came after the checkpoint have their defaults in it.
+        theirs = to_dict(from_dict(TrainConfig, about["config"]))
+        differing = [k for k in mine if k not in _FREE and mine[k] != theirs[k]]
         if differing:
             raise IncompatibleError(
                 f"The checkpoint in {folder} was trained with another configuration: "

@@ -34,12 +34,12 @@ from kinesis_neuro.errors import (
     WriteError,
 )
 from kinesis_neuro.learn import checkpoint as files
-from kinesis_neuro.learn import trainer as trainer_module
 from kinesis_neuro.learn.checkpoint import load_policy, save_policy
 from kinesis_neuro.learn.config import NetworkConfig, PPOConfig, TrainConfig
 from kinesis_neuro.learn.play import policy_env
 from kinesis_neuro.learn.policy import Policy
 from kinesis_neuro.learn.trainer import Trainer, train
+from kinesis_neuro.motion import collect
 from kinesis_neuro.motion.library import load_motion
 
 ROOT = Path(__file__).resolve().parents[2]
@@ -79,7 +79,7 @@ load_once = functools.cache(load_motion)
 @pytest.fixture(autouse=True)
 def loaded_once(monkeypatch: pytest.MonkeyPatch) -> None:
     """To load the motion takes longer than most of what is tested here."""
-    monkeypatch.setattr(trainer_module, "load_motion", load_once)
+    monkeypatch.setattr(collect, "load_motion", load_once)
 
 
 @pytest.fixture(autouse=True)

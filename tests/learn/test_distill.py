@@ -20,12 +20,12 @@ from kinesis_neuro.env.imitation import ImitationEnv, StepResult
 from kinesis_neuro.env.mirror import pairing
 from kinesis_neuro.errors import InvalidInputError
 from kinesis_neuro.learn import distill as module
-from kinesis_neuro.learn import trainer as trainer_module
 from kinesis_neuro.learn.checkpoint import load_policy, save_policy
 from kinesis_neuro.learn.config import DistillConfig, NetworkConfig, TrainConfig
 from kinesis_neuro.learn.distill import Memory, distill
 from kinesis_neuro.learn.policy import untrained_policy
 from kinesis_neuro.learn.trainer import Trainer
+from kinesis_neuro.motion import collect
 from kinesis_neuro.motion.library import load_motion
 
 load_once = functools.cache(load_motion)
@@ -34,8 +34,7 @@ load_once = functools.cache(load_motion)
 @pytest.fixture(autouse=True)
 def loaded_once(monkeypatch: pytest.MonkeyPatch) -> None:
     """To load the motion takes longer than most of what is tested here."""
-    for user in (module, trainer_module):
-        monkeypatch.setattr(user, "load_motion", load_once)
+    monkeypatch.setattr(collect, "load_motion", load_once)
 
 
 @pytest.fixture(autouse=True)
