@@ -91,7 +91,47 @@ class Export:
     """File to write; its suffix chooses the format."""
 
 
-Command = Demo | Train | Distill | Evaluate | Record | Export
+@dataclass(frozen=True)
+class Figures:
+    """Make a paper's figures (PDF and PNG, with captions) from recordings of policies."""
+
+    out: Path = Path("figures")
+    """Folder to write to."""
+    only: tuple[str, ...] = ()
+    """Names of figures; all of them if none is given."""
+    policies: tuple[str, ...] = ("walk", "walk-excitation")
+    """Names of shipped policies, or policies' folders."""
+    recordings: Path | None = None
+    """Folder in which recordings are kept; OUT/recordings if not given."""
+    duration: float = 15.0
+    """Of each recording [s]."""
+    seed: int = 0
+
+
+@dataclass(frozen=True)
+class Report:
+    """Write one HTML page about a recording and EMG subjects: figures, tables, methods."""
+
+    recording: tyro.conf.Positional[Path]
+    """File of a recording (.nc or .nwb)."""
+    subjects: tyro.conf.Positional[tuple[str, ...]]
+    """Names (see kn.list_subjects()) or files of EMG subjects; several people have a ceiling."""
+    out: Path = Path("report.html")
+    """Page to write."""
+    speed: float | None = None
+    """Chooses among the speeds of named subjects [m/s]."""
+    signal: str = "activation"
+    """'activation', 'excitation', 'equivalent_excitation' or 'muscle_force'."""
+    delay: float = 0.0
+    """Stated electromechanical delay [s]."""
+    pipeline: str | None = None
+    """Makes envelopes of raw EMG: 'winter', 'santuz2018' or 'pycgm2'."""
+    n_null: int = 1000
+    """Surrogates."""
+    seed: int = 0
+
+
+Command = Demo | Train | Distill | Evaluate | Record | Export | Figures | Report
 
 
 def run(command: Command) -> None:
@@ -117,6 +157,32 @@ def run(command: Command) -> None:
             _evaluate_library(command)
         else:
             _evaluate(command)
+    elif isinstance(command, Figures):
+        from kinesis_neuro.figures import make_figures
+
+        make_figures(
+            command.out,
+            command.only,
+            policies=command.policies,
+            recordings=command.recordings,
+            duration=command.duration,
+            seed=command.seed,
+        )
+    elif isinstance(command, Report):
+        from kinesis_neuro.report import write_report
+
+        page = write_report(
+            command.recording,
+            command.subjects,
+            command.out,
+            speed=command.speed,
+            signal=command.signal,
+            delay=command.delay,
+            pipeline=command.pipeline,
+            n_null=command.n_null,
+            seed=command.seed,
+        )
+        print(f"Wrote {page}")
     elif isinstance(command, Export):
         from kinesis_neuro.nwb import convert
 
@@ -191,6 +257,8 @@ def main(arguments: list[str] | None = None) -> None:
                 "evaluate": Evaluate,
                 "record": Record,
                 "export": Export,
+                "figures": Figures,
+                "report": Report,
             },
             prog="kinesis-neuro",
             description="Muscle-driven bodies that learn to move like people.",

@@ -73,7 +73,8 @@ def demo(
     from kinesis_neuro.emg.cycles import cycle_statistics, segment_cycles
     from kinesis_neuro.netcdf import write_netcdf
     from kinesis_neuro.nwb import write_nwb
-    from kinesis_neuro.plot.activation import plot_activation, plot_activation_heatmap
+    from kinesis_neuro.plot.activation import plot_activation
+    from kinesis_neuro.plot.heatmap import plot_activation_heatmap
     from kinesis_neuro.plot.style import save_figure
     from kinesis_neuro.record import record
     from kinesis_neuro.render import render_filmstrip, render_video

@@ -135,12 +135,14 @@ def compare_emg(
     if "simulation" in given:
         raise InvalidInputError("A baseline cannot be called 'simulation'. Choose another name.")
     notes: list[str] = []
+    smoothed = "none"
     if protocol == "kinesis":
         if signal == "activation" and all("excitation" in one for one in sims):
             signal = "excitation"
         humans, runs = _kinesis_waveforms(sims, people, given, signal)
     else:
         step = _smoothing(envelope, people, notes)
+        smoothed = "none" if step is None else encode_attr(step)
         options: dict[str, Any] = {"leg": leg, "mapping": mapping, "cycles": cycles}
         options |= {"smooth": step, "delay": delay}
         humans, runs = _common_waveforms(sims, people, given, signal, channels, options)
@@ -149,6 +151,8 @@ def compare_emg(
         "signal": signal, "protocol": protocol, "n_null": int(n_null), "seed": int(seed),
         "leg": leg, "delay": float(delay), "max_lag": float(max_lag),
         "confidence": float(confidence), "normalisation": _normalisation(people),
+        "cycles": cycles, "envelope": smoothed,
+        "mapping": encode_attr(dict(mapping or {})),
         "notes": encode_attr(notes),
     }  # fmt: skip
     return EMGComparison(compute_measures(humans, runs, settings, _is_mvc(people)))

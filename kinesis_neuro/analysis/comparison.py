@@ -64,7 +64,9 @@ class EMGComparison:
         By channel: the table's columns. ``r_pair (condition, subject, channel)``: zero-lag r of
         each simulation and each person; ``role (condition)`` tells the simulation from baselines.
         ``waveform_simulated (condition, channel, phase)``, ``waveform_human (subject, channel,
-        phase)``, ``lag_curve (lag, channel)``, ``specificity (channel, other)``. Scalars named
+        phase)``, ``lag_curve (lag, channel)`` of the simulation and ``lag_curve_condition
+        (condition, channel, lag)`` of each condition, with ``best_lag_condition`` and
+        ``common_lag_condition`` [cycles]; ``specificity (channel, other)``. Scalars named
         ``overall_...`` are about the mean over channels.
         """
         return self._dataset.copy(deep=True)

@@ -91,6 +91,8 @@ def compute_measures(
     best = np.where(allowed, curve, -np.inf).argmax(axis=-1)
     best_r = curve.max(axis=-1, where=allowed, initial=-1.0)
     common = int(np.where(allowed, curve.mean(axis=0), -np.inf).argmax())
+    every_best = np.where(allowed, curve_condition, -np.inf).argmax(axis=-1)
+    every_common = np.where(allowed, curve_condition.mean(axis=1), -np.inf).argmax(axis=-1)
     interval = crossed_interval(r_pair[:n_sim], settings["confidence"])
     overall = crossed_interval(r_pair[:n_sim].mean(axis=-1), settings["confidence"])
     ceiling = human_ceilings(h, np.stack([one.halves for one in humans]))
@@ -147,6 +149,11 @@ def compute_measures(
             "waveform_simulated": (("condition", "channel", "phase"), s, unit),
             "waveform_human": (("subject", "channel", "phase"), h, unit),
             "lag_curve": (("lag", "channel"), curve[:, order].T, unit),
+            "lag_curve_condition": (
+                ("condition", "channel", "lag"), curve_condition[..., order], unit
+            ),
+            "best_lag_condition": (("condition", "channel"), lag[every_best], unit),
+            "common_lag_condition": ("condition", lag[every_common], unit),
             "specificity": (("channel", "other"), matrix, unit),
             "n_cycles_simulated": ("condition", np.array([w.n_cycles for w in everyone]), unit),
             "n_cycles_human": ("subject", np.array([w.n_cycles for w in humans]), unit),

@@ -125,10 +125,17 @@ def nrmse(a: FloatArray, b: FloatArray) -> FloatArray:
 
     EMG has no amplitude that a simulation could be held to, so that shapes are compared.
     """
-    return np.sqrt(((_unit_range(a) - _unit_range(b)) ** 2).mean(axis=-1))
+    return np.sqrt(((unit_range(a) - unit_range(b)) ** 2).mean(axis=-1))
 
 
-def _unit_range(x: FloatArray) -> FloatArray:
+def unit_range(x: FloatArray) -> FloatArray:
+    """Scale curves to 0..1 along the last axis; a flat curve turns into NaN.
+
+    Examples
+    --------
+    >>> unit_range(np.array([2.0, 4.0, 3.0]))
+    array([0. , 1. , 0.5])
+    """
     low, high = x.min(axis=-1, keepdims=True), x.max(axis=-1, keepdims=True)
     return (x - low) / np.where(high - low > _TINY, high - low, np.nan)
 
@@ -148,7 +155,7 @@ def multiple_correlation(a: FloatArray, b: FloatArray) -> FloatArray:
 
     Zero where the curves differ more from their mean curve than that from its mean.
     """
-    pair = np.stack(np.broadcast_arrays(_unit_range(a), _unit_range(b)))
+    pair = np.stack(np.broadcast_arrays(unit_range(a), unit_range(b)))
     n = pair.shape[-1]
     within = ((pair - pair.mean(axis=0)) ** 2).sum(axis=(0, -1)) / n  # T (W - 1), W = 2
     grand = pair.mean(axis=(0, -1), keepdims=True)
@@ -185,7 +192,7 @@ def main_burst(values: FloatArray, threshold: float = BURST_THRESHOLD) -> Bursts
     (0.25, 0.375, 0.5)
     """
     n = values.shape[-1]
-    scaled = _unit_range(values)
+    scaled = unit_range(values)
     flat = np.isnan(scaled[..., 0])
     top = np.argmax(np.nan_to_num(scaled), axis=-1)
     turned = np.take_along_axis(scaled, (top[..., None] + np.arange(n)) % n, axis=-1)

@@ -9,11 +9,13 @@ from matplotlib.axes import Axes
 from matplotlib.figure import Figure, SubFigure
 from matplotlib.patches import Rectangle
 
+from kinesis_neuro.analysis.shapes import shape_curves
 from kinesis_neuro.errors import InvalidInputError
+from kinesis_neuro.plot.envelopes import draw_envelopes
 from kinesis_neuro.plot.names import muscle_label
-from kinesis_neuro.plot.style import COLORS, STANCE_COLOR, WIDTH, figure_style
+from kinesis_neuro.plot.style import COLORS, DIVERGING, STANCE_COLOR, WIDTH, figure_style
 
-_SIMULATION, _HUMAN, _CEILING = COLORS[0], "#404040", COLORS[2]
+_SIMULATION, _CEILING = COLORS[0], COLORS[2]
 _COLUMNS = 3
 _MOST_CURVES = 18
 
@@ -22,9 +24,9 @@ def plot_comparison(comparison: xr.Dataset) -> Figure:
     """Draw a comparison.
 
     Left: mean cycles, each scaled to its range, of simulations and people (mean and range over
-    people), by muscle. Right: r at zero lag of each muscle with its interval, what chance reaches
-    in one of twenty cases, the pairwise ceiling and the baselines; below, r of each simulated
-    muscle with each human one.
+    people), by muscle, with r and, last, the pairwise ceiling. Right: r at zero lag of each muscle
+    with its interval, what chance reaches in one of twenty cases, the pairwise ceiling and the
+    baselines; below, r of each simulated muscle with each human one.
 
     Parameters
     ----------
@@ -48,51 +50,15 @@ def plot_comparison(comparison: xr.Dataset) -> Figure:
         figure = plt.figure(figsize=(1.35 * WIDTH, max(1.25 * rows, 4.6)), layout="constrained")
         outer = figure.subfigures(1, 2, squeeze=False, width_ratios=(1.25, 1.0), wspace=0.02)
         left, right = outer[0]
-        _curves(left, comparison, rows)
+        mine = np.flatnonzero(comparison["role"].values == "simulation")
+        curves = shape_curves(comparison.isel(condition=mine))
+        draw_envelopes(left, curves.isel(channel=slice(0, _MOST_CURVES)), _COLUMNS)
         inner = right.subfigures(2, 1, squeeze=False, height_ratios=(1.15, 1.0))
         above, below = inner[:, 0]
         _correlations(above, comparison)
         _specificity(below, comparison)
     plt.close(figure)  # pyplot would keep it, and show it a second time in notebooks
     return figure
-
-
-def _scaled(values: np.ndarray) -> np.ndarray:
-    low, high = values.min(-1, keepdims=True), values.max(-1, keepdims=True)
-    return (values - low) / np.where(high > low, high - low, 1.0)
-
-
-def _curves(figure: SubFigure, data: xr.Dataset, rows: int) -> None:
-    axes = figure.subplots(rows, _COLUMNS, sharex=True, sharey=True, squeeze=False)
-    phase = 100 * data["phase"].values
-    mine = data["role"].values == "simulation"
-    simulated = _scaled(data["waveform_simulated"].values[mine])
-    human = _scaled(data["waveform_human"].values)
-    toe_off = float(data["toe_off_phase"])
-    for k, ax in enumerate(axes.ravel()):
-        if k >= data.sizes["channel"]:
-            ax.set_axis_off()
-            continue
-        if np.isfinite(toe_off):
-            ax.axvspan(0, 100 * toe_off, color=STANCE_COLOR, lw=0)
-        people, runs = human[:, k], simulated[:, k]
-        ax.fill_between(phase, people.min(0), people.max(0), color=_HUMAN, alpha=0.18, lw=0)
-        ax.plot(phase, people.mean(0), color=_HUMAN, label="people")
-        ax.plot(phase, runs.T, color=_SIMULATION, lw=0.6, alpha=0.5)
-        ax.plot(phase, runs.mean(0), color=_SIMULATION, label="simulation")
-        ax.set_title(muscle_label(str(data["channel"].values[k])), pad=2)
-        ax.text(
-            0.97, 0.93, f"r = {float(data['r'][k]):.2f}", transform=ax.transAxes,
-            ha="right", va="top", fontsize=6,
-        )  # fmt: skip
-        ax.set(xlim=(0, 100), ylim=(-0.02, 1.25), xticks=(0, 50, 100), yticks=(0, 1))
-    shown = axes.ravel()[: data.sizes["channel"]]
-    for ax in shown[-_COLUMNS:]:
-        ax.tick_params(labelbottom=True)
-    figure.supxlabel("Gait cycle (%), from heel strike", fontsize=7)
-    figure.supylabel("Activity, scaled to its range", fontsize=7)
-    handles, labels = shown[0].get_legend_handles_labels()
-    figure.legend(handles, labels, loc="outside upper center", ncols=2)
 
 
 def _correlations(figure: SubFigure, data: xr.Dataset) -> None:
@@ -116,11 +82,12 @@ def _correlations(figure: SubFigure, data: xr.Dataset) -> None:
         ax.plot(ceiling, row, "|", color=_CEILING, ms=7, mew=1.5, label="person to person")
     roles = data["role"].values
     others = dict.fromkeys(roles[roles != "simulation"].tolist())
+    curves = shape_curves(data)
     for role, color, marker in zip(
         others, (COLORS[1], COLORS[3], COLORS[4], COLORS[5]), "sD^v", strict=False
     ):
-        values = data["r_pair"].values[roles == role].mean(axis=(0, 1))
-        both = np.r_[values, values.mean()]
+        one = curves.sel(role=role)
+        both = np.r_[one["role_r"].values, float(one["role_r_mean"])]
         ax.plot(both, row, marker, color=color, ms=2.8, mfc="none", mew=0.8, label=role)
     labels = [*(muscle_label(str(c)) for c in data["channel"].values), "Mean"]
     ax.set(
@@ -133,7 +100,7 @@ def _correlations(figure: SubFigure, data: xr.Dataset) -> None:
 def _specificity(figure: SubFigure, data: xr.Dataset) -> None:
     ax: Axes = figure.subplots()
     n = data.sizes["channel"]
-    image = ax.imshow(data["specificity"].values, cmap="vlag", vmin=-1, vmax=1, aspect="auto")
+    image = ax.imshow(data["specificity"].values, cmap=DIVERGING, vmin=-1, vmax=1, aspect="auto")
     labels = [f"{muscle_label(str(c))} {k + 1}" for k, c in enumerate(data["channel"].values)]
     size = 6 if n <= 12 else 3.5
     ax.set_xticks(range(n), [str(k + 1) for k in range(n)], fontsize=size)

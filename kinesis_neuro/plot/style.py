@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import contextlib
+import io
 from collections.abc import Iterator
 from pathlib import Path
 
@@ -23,6 +24,9 @@ COLORS = ("#0173b2", "#de8f05", "#029e73", "#cc78bc", "#ca9161", "#949494")
 STANCE_COLOR = "#ececec"
 SEQUENTIAL = "mako_r"
 """Colour map of activation: even in lightness, so that it also reads in grey."""
+
+DIVERGING = "vlag"
+"""Colour map of correlations: blue below zero, red above, white at zero."""
 
 FORMATS = (".pdf", ".svg", ".png")
 RESOLUTION = 300
@@ -117,6 +121,20 @@ def save_figure(figure: Figure, path: str | Path) -> Path:
     with figure_style(), atomic_path(target) as part:
         figure.savefig(part, metadata=undated.get(target.suffix.lower()))
     return target
+
+
+def figure_svg(figure: Figure) -> bytes:
+    """Give a figure as SVG, to be put into a page; the same figure gives the same bytes.
+
+    Examples
+    --------
+    >>> b"<svg" in figure_svg(Figure())
+    True
+    """
+    stream = io.BytesIO()
+    with figure_style():
+        figure.savefig(stream, format="svg", metadata={"Date": None})
+    return stream.getvalue()
 
 
 def axis_label(name: str, units: str) -> str:

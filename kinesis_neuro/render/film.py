@@ -6,7 +6,7 @@ import contextlib
 import logging
 from collections.abc import Callable
 from pathlib import Path
-from typing import TypedDict
+from typing import TypedDict, TypeVar
 
 import numpy as np
 import xarray as xr
@@ -26,6 +26,7 @@ from kinesis_neuro.render.poses import ACTIVATION_COLORS, FULL_SCALE, Poses, rea
 from kinesis_neuro.render.video import Overlay, encode, has_ffmpeg
 
 FloatArray = NDArray[np.float64]
+Drawn = TypeVar("Drawn")
 
 BACKENDS = ("auto", "gl", "lines")
 VIDEO_FORMATS = (".gif", ".mp4")
@@ -65,18 +66,8 @@ def render_filmstrip(
         Has ``root_position``, ``root_orientation``, ``joint_position`` and ``activation``.
     path : str or Path
         ``.png``, ``.pdf`` or ``.svg``. One that is there is replaced once the new one is complete.
-    n_frames : int
-        Number of pictures.
-    start, stop : float, optional
-        First and last moment, on the recording's clock [s]. Without them, the gait cycle of the
-        right foot in the middle of the recording is shown, or all of it if it has no cycle.
-    backend : {"auto", "gl", "lines"}
-        MuJoCo's renderer, or bones and muscle paths drawn by matplotlib. ``auto`` takes the first
-        where there is an OpenGL that works, and says so where there is none.
-    full_scale : float
-        Activation that is wholly red.
-    body : Body, optional
-        By default the one that the recording names.
+    n_frames, start, stop, backend, full_scale, body
+        As for :func:`filmstrip_figure`.
 
     Returns
     -------
@@ -99,21 +90,66 @@ def render_filmstrip(
     >>> import kinesis_neuro as kn  # doctest: +SKIP
     >>> render_filmstrip(kn.record("walk"), "walk.png")  # doctest: +SKIP
     """
+    target = _check_suffix(path, FORMATS)
+    figure = filmstrip_figure(
+        recording, n_frames, start=start, stop=stop, backend=backend, full_scale=full_scale,
+        body=body,
+    )  # fmt: skip
+    return save_figure(figure, target)
+
+
+def filmstrip_figure(
+    recording: xr.Dataset,
+    n_frames: int = 8,
+    *,
+    start: float | None = None,
+    stop: float | None = None,
+    backend: str = "auto",
+    full_scale: float = FULL_SCALE,
+    body: Body | None = None,
+) -> Figure:
+    """Make the figure that :func:`render_filmstrip` writes.
+
+    Parameters
+    ----------
+    recording : xarray.Dataset
+        Has ``root_position``, ``root_orientation``, ``joint_position`` and ``activation``.
+    n_frames : int
+        Number of pictures.
+    start, stop : float, optional
+        First and last moment, on the recording's clock [s]. Without them, the gait cycle of the
+        right foot in the middle of the recording is shown, or all of it if it has no cycle.
+    backend : {"auto", "gl", "lines"}
+        MuJoCo's renderer, or bones and muscle paths drawn by matplotlib. ``auto`` takes the first
+        where there is an OpenGL that works, and says so where there is none.
+    full_scale : float
+        Activation that is wholly red.
+    body : Body, optional
+        By default the one that the recording names.
+
+    Returns
+    -------
+    matplotlib.figure.Figure
+
+    Raises
+    ------
+    InvalidInputError, IncompatibleError, MissingDependencyError
+        As :func:`render_filmstrip`.
+    """
     if n_frames < 1:
         raise InvalidInputError(f"n_frames must be 1 or more, got {n_frames}.")
-    target = _check_suffix(path, FORMATS)
     poses = read_poses(recording, body)
     times, labels, meaning = _moments(recording, poses, n_frames, start, stop)
     shown = poses.at(times)
 
-    def write(gl: str | None) -> Path:
+    def draw(gl: str | None) -> Figure:
         pictures = None
         if gl is not None:
             size = (round(_PANEL[0] * _PANEL_DENSITY), round(_PANEL[1] * _PANEL_DENSITY))
             pictures = list(gl_frames(shown, size, gl=gl, full_scale=full_scale, reach=_REACH))
-        return save_figure(_compose(shown, pictures, labels, meaning, full_scale), target)
+        return _compose(shown, pictures, labels, meaning, full_scale)
 
-    return _draw_with(backend, write)
+    return _draw_with(backend, draw)
 
 
 def render_video(
@@ -201,8 +237,8 @@ def render_video(
     return _draw_with(backend, write)
 
 
-def _draw_with(backend: str, write: Callable[[str | None], Path]) -> Path:
-    """Call a writer with the OpenGL to use, or with None where there is none or it gives up."""
+def _draw_with(backend: str, write: Callable[[str | None], Drawn]) -> Drawn:
+    """Call what draws with the OpenGL to use, or with None where there is none or it gives up."""
     if backend not in BACKENDS:
         raise unknown_name("backend", backend, BACKENDS)
     gl = None if backend == "lines" else available_gl()

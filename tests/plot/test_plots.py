@@ -14,7 +14,8 @@ import xarray as xr
 from matplotlib.figure import Figure
 
 from kinesis_neuro.errors import InvalidInputError, WriteError
-from kinesis_neuro.plot.activation import plot_activation, plot_activation_heatmap
+from kinesis_neuro.plot.activation import plot_activation
+from kinesis_neuro.plot.heatmap import plot_activation_heatmap
 from kinesis_neuro.plot.names import MAIN_MUSCLES, muscle_label
 from kinesis_neuro.plot.style import save_figure
 

@@ -1,0 +1,369 @@
+"""write_report: a self-contained HTML page about a recording and EMG subjects."""
+
+from __future__ import annotations
+
+import base64
+import hashlib
+import json
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import xarray as xr
+from jinja2 import Environment, PackageLoader, StrictUndefined
+from matplotlib.figure import Figure
+
+from kinesis_neuro.analysis.agreement import pairwise_agreement
+from kinesis_neuro.analysis.comparison import OVERALL
+from kinesis_neuro.emg.datasets import load_subject
+from kinesis_neuro.emg.filters import apply_pipeline
+from kinesis_neuro.emg.subject import signal_name
+from kinesis_neuro.errors import FileFormatError, InvalidInputError, KinesisError
+from kinesis_neuro.formats.atomic import atomic_path
+from kinesis_neuro.plot.agreement import plot_agreement
+from kinesis_neuro.plot.bursts import plot_bursts
+from kinesis_neuro.plot.compare import plot_comparison
+from kinesis_neuro.plot.heatmap import plot_activation_heatmap
+from kinesis_neuro.plot.lags import plot_lags
+from kinesis_neuro.plot.polar import plot_centers
+from kinesis_neuro.plot.style import figure_svg
+from kinesis_neuro.plot.synergies import plot_synergies
+from kinesis_neuro.provenance import library_versions
+from kinesis_neuro.report.methods import methods
+from kinesis_neuro.report.results import Results, compute_results
+from kinesis_neuro.report.tables import NONE, number, probability, tables
+
+_PIXELS_PER_INCH = 96  # of CSS
+
+
+@dataclass(frozen=True)
+class _Picture:
+    """A figure in the page, or the reason why it is not there."""
+
+    title: str
+    caption: str
+    source: str = ""
+    width: int = 0
+    reason: str = ""
+
+
+def write_report(
+    recording: xr.Dataset | str | Path,
+    subjects: str | Path | xr.Dataset | Sequence[str | Path | xr.Dataset],
+    out: str | Path = "report.html",
+    *,
+    speed: float | None = None,
+    signal: str = "activation",
+    delay: float = 0.0,
+    pipeline: str | None = None,
+    n_null: int = 1000,
+    seed: int = 0,
+) -> Path:
+    """Write one HTML page with figures, tables, methods and provenance; it needs no other file.
+
+    The same input gives the same bytes.
+
+    Parameters
+    ----------
+    recording : Dataset, str or Path
+        A recording, or the file (``.nc`` or ``.nwb``) that holds it.
+    subjects : Dataset, str or Path, or a sequence of these
+        EMG subjects: names or files, see :func:`~kinesis_neuro.emg.datasets.load_subject`. With
+        several, people have a ceiling among themselves; bursts and synergies are of the first.
+    out : str or Path
+        The page to write.
+    speed : float, optional
+        Chooses among the speeds of named subjects [m/s].
+    signal : str
+        What of the muscles is compared, see :func:`~kinesis_neuro.analysis.compare.compare_emg`.
+    delay : float
+        Stated electromechanical delay [s].
+    pipeline : str, optional
+        Makes envelopes of raw EMG, see :func:`~kinesis_neuro.emg.filters.apply_pipeline`.
+    n_null : int
+        Surrogates.
+    seed : int
+
+    Returns
+    -------
+    Path
+        The file.
+
+    Raises
+    ------
+    KinesisError
+        If a file cannot be read, the two cannot be compared, or the page cannot be written; a
+        former page is as it was.
+
+    Examples
+    --------
+    >>> write_report("walk.mat", "builtin")
+    Traceback (most recent call last):
+        ...
+    kinesis_neuro.errors.FileFormatError: walk.mat: the suffix '.mat'. Expected .nc or .nwb, ...
+    """
+    given = [subjects] if isinstance(subjects, str | Path | xr.Dataset) else list(subjects)
+    if not given:
+        raise InvalidInputError(
+            "A report needs one EMG subject or more. Name one, such as builtin."
+        )
+    sim = recording if isinstance(recording, xr.Dataset) else _read_recording(Path(recording))
+    people = [
+        one if isinstance(one, xr.Dataset) else load_subject(one, speed=speed) for one in given
+    ]
+    people = [_envelopes(one, pipeline) for one in people]
+    results = compute_results(sim, people, signal, delay, n_null, seed)
+    page = render_page(results, _hashes(recording, given))
+    target = Path(out)
+    with atomic_path(target) as part:
+        part.write_text(page, encoding="utf-8")
+    return target
+
+
+def render_page(results: Results, files: Sequence[tuple[str, str]] = ()) -> str:
+    """Make the page's text.
+
+    Parameters
+    ----------
+    results : Results
+    files : sequence of (name, SHA-256)
+        What the results were computed from.
+
+    Returns
+    -------
+    str
+        HTML.
+    """
+    paragraphs, references = methods(results)
+    data = results.comparison.dataset
+    own = str(data["condition"].values[0])
+    people = list(map(str, data["subject"].values))
+    csv = results.comparison.table.to_csv().encode()
+    environment = Environment(
+        loader=PackageLoader("kinesis_neuro.report", "."),
+        autoescape=True,
+        undefined=StrictUndefined,
+        trim_blocks=True,
+        lstrip_blocks=True,
+    )
+    return environment.get_template("page.html.j2").render(
+        title=f"{own} and {people[0] if len(people) == 1 else f'{len(people)} people'}",
+        simulation=own,
+        people=people,
+        facts=_facts(results),
+        summary=results.comparison.summary().split("\n"),
+        notes=results.notes,
+        pictures=_pictures(results),
+        tables=tables(results),
+        csv=base64.b64encode(csv).decode(),
+        paragraphs=paragraphs,
+        references=references,
+        parameters=_parameters(results),
+        provenance=_provenance(results),
+        files=list(files),
+        versions=sorted(library_versions().items()),
+    )
+
+
+def _read_recording(path: Path) -> xr.Dataset:
+    suffix = path.suffix.lower()
+    if suffix == ".nc":
+        from kinesis_neuro.netcdf import read_netcdf as read
+    elif suffix == ".nwb":
+        from kinesis_neuro.nwb import read_nwb as read
+    else:
+        raise FileFormatError(
+            path, f"the suffix {path.suffix!r}", ".nc or .nwb, as 'kinesis-neuro record' writes"
+        )
+    return read(path)
+
+
+def _envelopes(subject: xr.Dataset, pipeline: str | None) -> xr.Dataset:
+    if signal_name(subject) == "envelope":
+        return subject
+    if pipeline is None:
+        raise InvalidInputError(
+            f"Subject {subject.attrs.get('subject', 'without a name')!r} holds raw EMG. Choose how "
+            "envelopes are made of it: pipeline (--pipeline) winter, santuz2018 or pycgm2."
+        )
+    return apply_pipeline(subject, pipeline)
+
+
+def _hashes(
+    recording: xr.Dataset | str | Path, subjects: Sequence[str | Path | xr.Dataset]
+) -> list[tuple[str, str]]:
+    """SHA-256 of the files that were given."""
+    paths = [Path(x) for x in (recording, *subjects) if not isinstance(x, xr.Dataset)]
+    return [(p.name, hashlib.sha256(p.read_bytes()).hexdigest()) for p in paths if p.is_file()]
+
+
+def _pictures(results: Results) -> list[_Picture]:
+    """All figures, each with its caption; one that cannot be drawn leaves its reason."""
+    data = results.comparison.dataset
+    person = str(results.subjects[0].attrs.get("subject", "the person"))
+
+    def synergies() -> Figure:
+        found = results.synergies
+        assert found is not None
+        own = str(data["condition"].values[0])
+        return plot_synergies(
+            found.human, {own: (found.simulated, found.match)}, f"EMG, {person}", results.toe_off
+        )
+
+    def snapshots() -> Figure:
+        from kinesis_neuro.render import filmstrip_figure
+
+        return filmstrip_figure(results.recording)
+
+    wanted: list[tuple[str, str, str, Callable[[], Figure]]] = [
+        (
+            "comparison", "Curves, correlations, specificity",
+            "Left, mean cycles, each scaled to its range. Right, r at zero lag with its interval, "
+            "above what chance reaches in 19 of 20 cases (grey); below, r of each simulated muscle "
+            "with each human one, whose diagonal should win.",
+            lambda: plot_comparison(data),
+        ),
+        (
+            "lags", "Lags",
+            "r at every lag. Circles: best lag of each muscle; dashed: the best that all share. A "
+            "positive lag says that people are later.",
+            lambda: plot_lags(data),
+        ),
+        (
+            "centers", "Centres of activity",
+            "Clockwise from heel strike. Circles on the rim are people, the arrow their mean (as "
+            "long as they agree); radii of simulations mean nothing.",
+            lambda: plot_centers(results.centers),
+        ),
+        (
+            "bursts", "Bursts",
+            "When each muscle is on, a row a cycle; below, circular mean and SD of onset and "
+            "offset of the longest burst.",
+            lambda: plot_bursts(results.rasters or {}),
+        ),
+        (
+            "synergies", "Synergies",
+            "Weights (unit length) and activations of synergies that were assigned to each other, "
+            "with the cosine of their weights and p against permuted muscles.",
+            synergies,
+        ),
+        (
+            "muscles", "All muscles",
+            "Mean activation over gait cycles of all muscles of the right leg.",
+            lambda: plot_activation_heatmap(_present(results.statistics)),
+        ),
+        ("body", "The body", "One gait cycle; colours are activation.", snapshots),
+    ]  # fmt: skip
+    if data.sizes["subject"] > 2:
+        boxes = (
+            "boxes", "Who agrees with whom",
+            "r of every pair, with quartiles. Pairs share people: they describe, and do not infer.",
+            lambda: plot_agreement(pairwise_agreement(data)),
+        )  # fmt: skip
+        wanted.insert(1, boxes)
+    pictures = []
+    for part, title, caption, draw in wanted:
+        if part in results.missing:
+            pictures.append(_Picture(title, caption, reason=results.missing[part]))
+            continue
+        try:
+            figure = draw()
+        except KinesisError as error:
+            pictures.append(_Picture(title, caption, reason=str(error)))
+            continue
+        source = base64.b64encode(figure_svg(figure)).decode()
+        width = round(figure.get_figwidth() * _PIXELS_PER_INCH)
+        pictures.append(_Picture(title, caption, source, width))
+    return pictures
+
+
+def _present(statistics: xr.Dataset | None) -> xr.Dataset:
+    assert statistics is not None  # its reason is in Results.missing otherwise
+    return statistics
+
+
+def _facts(results: Results) -> list[tuple[str, str]]:
+    """The few numbers that come first."""
+    mean = results.comparison.table.loc[OVERALL]
+    data = results.comparison.dataset
+    interval = (
+        f" ({number(mean['r_low'])} to {number(mean['r_high'])})"
+        if mean["r_low"] == mean["r_low"]
+        else ""
+    )
+    facts = [
+        ("r at zero lag, mean over muscles", f"{number(mean['r'])}{interval}"),
+        ("chance, 95 %", f"{number(mean['null_95'])} (p {probability(mean['p'])})"),
+        (
+            "r at best common lag",
+            f"{number(mean['r_best'])} at {100 * mean['best_lag']:+.0f} %".replace(
+                "-", "\N{MINUS SIGN}"
+            ),
+        ),
+        ("one person to another", number(mean.get("ceiling_pairwise", float("nan")))),
+        ("speed, simulation", _speed(float(data["speed_simulated"][0]))),
+        (
+            "speed, people",
+            ", ".join(dict.fromkeys(map(_speed, data["speed_human"].values.tolist()))),
+        ),
+    ]
+    if "tracking_error" in results.recording:
+        error = 1000 * float(results.recording["tracking_error"].mean())
+        facts.append(("tracking error, mean", f"{error:.0f} mm"))
+    return facts
+
+
+def _speed(value: float) -> str:
+    return f"{value:.2f} m/s" if value == value else NONE
+
+
+def _parameters(results: Results) -> list[tuple[str, list[tuple[str, str]]]]:
+    """Every attribute of every result."""
+    parts: list[tuple[str, xr.Dataset]] = [("Comparison", results.comparison.dataset)]
+    if results.rasters is not None:
+        parts += [(f"Bursts of {label}", one) for label, one in results.rasters.items()]
+    if results.synergies is not None:
+        found = results.synergies
+        parts += [
+            ("Synergies of the person", found.human),
+            ("Synergies of the simulation", found.simulated),
+            ("Matching of synergies", found.match),
+        ]
+    return [(title, _rows(one.attrs)) for title, one in parts if one.attrs]
+
+
+def _provenance(results: Results) -> list[tuple[str, list[tuple[str, str]]]]:
+    parts = [("Recording", _rows(results.recording.attrs))]
+    for one in results.subjects:
+        parts.append((f"Subject {one.attrs.get('subject', '')}", _rows(one.attrs)))
+    return parts
+
+
+def _rows(attrs: dict[Any, Any]) -> list[tuple[str, str]]:
+    return [(str(name), _plain(value)) for name, value in attrs.items()]
+
+
+def _plain(value: object) -> str:
+    """Write an attribute; what is JSON inside, as words."""
+    if isinstance(value, str) and value[:1] in "[{":
+        try:
+            return _words(json.loads(value))
+        except ValueError:
+            return value
+    return "not stated" if isinstance(value, float) and value != value else str(value)
+
+
+def _words(value: object) -> str:
+    """Write what JSON held, on one line.
+
+    >>> _words({"frequency": 6.0, "steps": ["demean", "rectify"], "more": {}})
+    'frequency: 6.0; steps: demean, rectify; more: none'
+    """
+    if isinstance(value, dict):
+        inner = [f"{k}: {f'({_words(v)})' if isinstance(v, dict) and v else _words(v)}"
+                 for k, v in value.items()]  # fmt: skip
+        return "; ".join(inner) or "none"
+    if isinstance(value, list):
+        return ", ".join(map(_words, value)) or "none"
+    return "none" if value is None else str(value)
