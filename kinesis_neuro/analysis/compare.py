@@ -187,7 +187,8 @@ def _smoothing(envelope: Step | str | None, people: list[xr.Dataset], notes: lis
     if len(known) < len(found) or any(step != known[0] for step in known):
         notes.append(
             "the low-pass that made the envelopes is not on record for all people, so the "
-            f"simulation passed {encode_attr(SIMULATION_FILTER.parameters)}"
+            f"simulation passed one of {SIMULATION_FILTER.parameters['frequency']:g} Hz, order "
+            f"{SIMULATION_FILTER.parameters['order']}, zero-phase"
         )
         return SIMULATION_FILTER
     return known[0]

@@ -28,7 +28,6 @@ from kinesis_neuro.plot.polar import plot_centers
 from kinesis_neuro.plot.synergies import plot_synergies
 
 _RULE = "r_squared_knee"
-_SINGLE_CYCLE_SYNERGIES = 4  # where there are no cycles that a rule could hold out
 
 
 class Drawn(NamedTuple):
@@ -121,20 +120,13 @@ def burst_rasters(material: Material) -> Drawn:
 def synergies(material: Material) -> Drawn:
     """Muscle synergies of a person and of simulations."""
     cycles = material.shared_cycles.human
-    many = cycles.sizes["cycle"] > 1
-    options = {"seed": material.seed}
-    human = (
-        extract_synergies(cycles, rule=_RULE, **options)
-        if many
-        else extract_synergies(cycles, _SINGLE_CYCLE_SYNERGIES, **options)
-    )
+    human = extract_synergies(cycles, rule=_RULE, seed=material.seed)
     n = human.sizes["synergy"]
     others: dict[str, tuple[xr.Dataset, xr.Dataset]] = {}
     for name, own in material.shared_cycles.simulated.items():
-        found = extract_synergies(own, n, **options)
+        found = extract_synergies(own, n, seed=material.seed)
         match = match_synergies(human, found, n_null=material.n_null, seed=material.seed)
         others[name] = (found, match)
-    rule = f"by the rule {human.attrs['rule']}" if many else "set beforehand"
     means = ", ".join(
         f"{name} {float(match.mean_similarity):.2f} (chance {float(match.null_high):.2f} in one of "
         f"twenty cases, p = {float(match.mean_p_value):.2g})"
@@ -143,7 +135,7 @@ def synergies(material: Material) -> Drawn:
     person = str(material.walker.attrs["person"])
     return Drawn(
         plot_synergies(human, others, f"EMG, {person}", float(cycles["toe_off_phase"])),
-        f"{n} synergies ({rule}) of {cycles.sizes['cycle']} cycle(s) of {person}, and as many of "
+        f"{n} synergies (by the rule {human.attrs['rule']}) of {cycles.sizes['cycle']} cycle(s) of {person}, and as many of "
         "each simulation, assigned by the cosine of their weights; p is against weights with "
         f"permuted muscles that are assigned anew. Mean cosine: {means}.",
     )
@@ -169,7 +161,7 @@ def cluster_inference(material: Material) -> Drawn:
         else ""
     )
     return Drawn(
-        plot_clusters(test, band, {name: own}, f"{n} people", "Activity / its mean (1)"),
+        plot_clusters(test, band, {name: own}, f"{n} people", "Activity (mean = 1)"),
         f"Mean cycles of {n} people and of {name}, each divided by its mean (above), and t of "
         "their difference (below, logarithmic beyond the threshold). Bands: "
         f"{100 * band.attrs['level']:.0f} % at each point, {band.attrs['n_bootstrap']} wild "

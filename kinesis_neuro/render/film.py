@@ -76,19 +76,10 @@ def render_filmstrip(
 
     Raises
     ------
-    InvalidInputError
-        If an argument is out of range or the recording lacks what is drawn.
-    IncompatibleError
-        If the recording is of another body.
-    MissingDependencyError
-        If OpenGL is asked for and there is none.
+    InvalidInputError, IncompatibleError, MissingDependencyError
+        As :func:`filmstrip_figure`.
     WriteError
         If the file cannot be written; a former one is as it was.
-
-    Examples
-    --------
-    >>> import kinesis_neuro as kn  # doctest: +SKIP
-    >>> render_filmstrip(kn.record("walk"), "walk.png")  # doctest: +SKIP
     """
     target = _check_suffix(path, FORMATS)
     figure = filmstrip_figure(
@@ -133,8 +124,17 @@ def filmstrip_figure(
 
     Raises
     ------
-    InvalidInputError, IncompatibleError, MissingDependencyError
-        As :func:`render_filmstrip`.
+    InvalidInputError
+        If an argument is out of range or the recording lacks what is drawn.
+    IncompatibleError
+        If the recording is of another body.
+    MissingDependencyError
+        If OpenGL is asked for and there is none.
+
+    Examples
+    --------
+    >>> import kinesis_neuro as kn  # doctest: +SKIP
+    >>> filmstrip_figure(kn.record("walk"))  # doctest: +SKIP
     """
     if n_frames < 1:
         raise InvalidInputError(f"n_frames must be 1 or more, got {n_frames}.")

@@ -126,8 +126,8 @@ def _comparison(data: xr.Dataset, works: Bibliography) -> str:
             for dim, what in (("condition", "simulated"), ("subject", "human"))
             for name, n in zip(data[dim].values, data[f"n_cycles_{what}"].values, strict=True)
         )
-        + f"), after a low-pass of the simulation: {smooth}. It was moved earlier by a stated "
-        f"electromechanical delay of {1000 * float(attrs['delay']):g} ms; nothing was fitted.",
+        + f"), after a low-pass of the simulation: {smooth}. {_delay(float(attrs['delay']))} "
+        "Nothing was fitted.",
         f"Channels of one's own: {mapping}."
         if mapping
         else "Channels were mapped to muscles by "
@@ -152,6 +152,12 @@ def _comparison(data: xr.Dataset, works: Bibliography) -> str:
         sentences.append("With one person there is no ceiling between people.")
     sentences.append(f"Scaling of the EMG: {attrs['normalisation']}.")
     return " ".join(sentences)
+
+
+def _delay(delay: float) -> str:
+    if delay == 0:
+        return "No electromechanical delay was allowed for (0 ms)."
+    return f"It was moved earlier by a stated electromechanical delay of {1000 * delay:g} ms."
 
 
 def _low_pass(step: dict[str, Any]) -> str:
@@ -191,8 +197,8 @@ def _synergies(results: Results, works: Bibliography) -> str:
         f"{human['cycles']} cycle(s), each muscle divided by its {human['normalize']} "
         f"({human['n_restarts']} restarts, {human['solver']} solver, seed {human['seed']}). The "
         f"rule {rule!r} {works.cite(RULE_CITATIONS[rule])} chose {human['n_synergies']} for the "
-        f"person (its parameters: {', '.join(f'{k} {v:g}' for k, v in options.items())}); the simulation "
-        f"was given {simulated['n_synergies']}. VAF is uncentred {works.cite('vaf')}, "
+        f"person (its parameters: {', '.join(f'{k} {v:g}' for k, v in options.items())}); the "
+        f"simulation was given {simulated['n_synergies']}. VAF is uncentred {works.cite('vaf')}, "
         "R\N{SUPERSCRIPT TWO} centred. They were assigned one to one by the criterion "
         f"{match['criterion']!r} (cosine of the weights) against {match['n_null']} draws with "
         f"permuted muscles that are assigned anew (seed {match['seed']}); shared at p < "

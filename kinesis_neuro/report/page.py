@@ -10,6 +10,8 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
+import numpy as np
+import pandas as pd
 import xarray as xr
 from jinja2 import Environment, PackageLoader, StrictUndefined
 from matplotlib.figure import Figure
@@ -34,7 +36,7 @@ from kinesis_neuro.report.methods import methods
 from kinesis_neuro.report.results import Results, compute_results
 from kinesis_neuro.report.tables import NONE, number, probability, tables
 
-_PIXELS_PER_INCH = 96  # of CSS
+_PIXELS_PER_INCH = 130  # more than the 96 of print: letters of 7 points are read on a screen
 
 
 @dataclass(frozen=True)
@@ -289,7 +291,7 @@ def _facts(results: Results) -> list[tuple[str, str]]:
     data = results.comparison.dataset
     interval = (
         f" ({number(mean['r_low'])} to {number(mean['r_high'])})"
-        if mean["r_low"] == mean["r_low"]
+        if np.isfinite(mean["r_low"])
         else ""
     )
     facts = [
@@ -301,7 +303,7 @@ def _facts(results: Results) -> list[tuple[str, str]]:
                 "-", "\N{MINUS SIGN}"
             ),
         ),
-        ("one person to another", number(mean.get("ceiling_pairwise", float("nan")))),
+        _ceiling(mean),
         ("speed, simulation", _speed(float(data["speed_simulated"][0]))),
         (
             "speed, people",
@@ -314,8 +316,15 @@ def _facts(results: Results) -> list[tuple[str, str]]:
     return facts
 
 
+def _ceiling(mean: pd.Series) -> tuple[str, str]:
+    """Give what the simulation is held against: other people, or the same person's other cycles."""
+    if np.isfinite(mean["ceiling_pairwise"]):
+        return "one person to another", number(mean["ceiling_pairwise"])
+    return "odd to even cycles of the person", number(mean["ceiling_between_cycle"])
+
+
 def _speed(value: float) -> str:
-    return f"{value:.2f} m/s" if value == value else NONE
+    return f"{value:.2f} m/s" if np.isfinite(value) else NONE
 
 
 def _parameters(results: Results) -> list[tuple[str, list[tuple[str, str]]]]:
@@ -351,7 +360,8 @@ def _plain(value: object) -> str:
             return _words(json.loads(value))
         except ValueError:
             return value
-    return "not stated" if isinstance(value, float) and value != value else str(value)
+    missing = value == "" or (isinstance(value, float) and np.isnan(value))
+    return "none" if missing else str(value)
 
 
 def _words(value: object) -> str:
