@@ -105,13 +105,13 @@ def simulated_cycles(
     names = [base_channel(name) for name in channels]
     body = str(recording.attrs.get("body", "legs"))
     mapped = map_muscles(recording[signal], names, list(sides), body, mapping)
-    there = list(zip(map(str, mapped["channel"].values), mapped["side"].values, strict=True))
-    if not there:
+    pairs = set(zip(*(map(str, mapped[x].values) for x in ("channel", "side")), strict=True))
+    if not pairs:
         raise InvalidInputError(
             f"Body {body!r} has no muscle for any of the channels {', '.join(channels)}."
         )
     wanted = list(zip(names, sides, strict=True))
-    found = [c for c, pair in zip(channels, wanted, strict=True) if pair in there]
+    found = [c for c, pair in zip(channels, wanted, strict=True) if pair in pairs]
     mapped = mapped.assign_coords(channel=("channel", np.array(found)))
     whole = mapped.rename("signal").assign_attrs(units="1").to_dataset()
     whole["ground_force"] = recording["ground_force"]

@@ -135,9 +135,9 @@ def synergies(material: Material) -> Drawn:
     person = str(material.walker.attrs["person"])
     return Drawn(
         plot_synergies(human, others, f"EMG, {person}", float(cycles["toe_off_phase"])),
-        f"{n} synergies (by the rule {human.attrs['rule']}) of {cycles.sizes['cycle']} cycle(s) of {person}, and as many of "
-        "each simulation, assigned by the cosine of their weights; p is against weights with "
-        f"permuted muscles that are assigned anew. Mean cosine: {means}.",
+        f"{n} synergies (by the rule {human.attrs['rule']}) of {cycles.sizes['cycle']} cycle(s) of "
+        f"{person}, and as many of each simulation, assigned by the cosine of their weights; p is "
+        f"against weights with permuted muscles that are assigned anew. Mean cosine: {means}.",
     )
 
 

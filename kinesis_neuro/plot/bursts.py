@@ -60,7 +60,7 @@ def plot_bursts(rasters: Mapping[str, xr.Dataset]) -> Figure:
         raise InvalidInputError("There are no rasters to draw.")
     first = next(iter(rasters.values()))
     dim = "channel" if "channel" in first.dims else "muscle"
-    names = list(map(str, first[dim].values))
+    names = list(map(str, first[dim].values)) if dim in first.coords else []
     for label, one in rasters.items():
         if "active" not in one or dim not in one.dims or list(one[dim].values) != names:
             raise InvalidInputError(

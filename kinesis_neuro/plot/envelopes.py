@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from typing import Any
+
 import numpy as np
 import xarray as xr
 from matplotlib.artist import Artist
@@ -26,7 +28,14 @@ from kinesis_neuro.plot.style import WIDTH, figure_style
 _COLUMNS = 3
 _ROW = 1.3  # inch
 _BAND = 0.18
-_STYLES = ("-", (0, (4, 1.2)), (0, (1, 1)), (0, (4, 1, 1, 1)), (0, (6, 2)), (0, (2, 2)))
+_STYLES: tuple[Any, ...] = (
+    "-",
+    (0, (4, 1.2)),
+    (0, (1, 1)),
+    (0, (4, 1, 1, 1)),
+    (0, (6, 2)),
+    (0, (2, 2)),
+)
 
 
 def plot_envelopes(curves: xr.Dataset, columns: int = _COLUMNS) -> Figure:

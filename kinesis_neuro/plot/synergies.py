@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 from dataclasses import dataclass
+from typing import Any
 
 import numpy as np
 import xarray as xr
@@ -26,7 +27,7 @@ from kinesis_neuro.plot.style import WIDTH, figure_style
 
 _ROW = 0.98  # inch
 _BARS = 0.84  # part of the room that the bars of a muscle share
-_STYLES = ("-", (0, (4, 1.2)), (0, (1, 1)), (0, (4, 1, 1, 1)))
+_STYLES: tuple[Any, ...] = ("-", (0, (4, 1.2)), (0, (1, 1)), (0, (4, 1, 1, 1)))
 
 
 @dataclass(frozen=True)
@@ -158,9 +159,9 @@ def _weights(
             axis.bar(place, values, 0.92 * _BARS / n, color=colors[name], linewidth=0)
     axis.set_ylim(0, 1.25 * top)
     axis.tick_params(axis="x", length=0)
-    for place, (word, color) in enumerate(reversed(row.words)):
+    for column, (word, color) in enumerate(reversed(row.words)):
         axis.annotate(
-            word, (1, 1), xytext=(-2 - 80 * place, 1), xycoords="axes fraction",
+            word, (1, 1), xytext=(-2 - 80 * column, 1), xycoords="axes fraction",
             textcoords="offset points", ha="right", va="top", fontsize=6, color=color,
         )  # fmt: skip
 

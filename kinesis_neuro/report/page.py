@@ -5,8 +5,7 @@ from __future__ import annotations
 import base64
 import hashlib
 import json
-from collections.abc import Callable, Sequence
-from dataclasses import dataclass
+from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
 
@@ -14,40 +13,18 @@ import numpy as np
 import pandas as pd
 import xarray as xr
 from jinja2 import Environment, PackageLoader, StrictUndefined
-from matplotlib.figure import Figure
 
-from kinesis_neuro.analysis.agreement import pairwise_agreement
 from kinesis_neuro.analysis.comparison import OVERALL
 from kinesis_neuro.emg.datasets import load_subject
 from kinesis_neuro.emg.filters import apply_pipeline
 from kinesis_neuro.emg.subject import signal_name
-from kinesis_neuro.errors import FileFormatError, InvalidInputError, KinesisError
+from kinesis_neuro.errors import FileFormatError, InvalidInputError
 from kinesis_neuro.formats.atomic import atomic_path
-from kinesis_neuro.plot.agreement import plot_agreement
-from kinesis_neuro.plot.bursts import plot_bursts
-from kinesis_neuro.plot.compare import plot_comparison
-from kinesis_neuro.plot.heatmap import plot_activation_heatmap
-from kinesis_neuro.plot.lags import plot_lags
-from kinesis_neuro.plot.polar import plot_centers
-from kinesis_neuro.plot.style import figure_svg
-from kinesis_neuro.plot.synergies import plot_synergies
 from kinesis_neuro.provenance import library_versions
 from kinesis_neuro.report.methods import methods
+from kinesis_neuro.report.pictures import pictures
 from kinesis_neuro.report.results import Results, compute_results
 from kinesis_neuro.report.tables import NONE, number, probability, tables
-
-_PIXELS_PER_INCH = 130  # more than the 96 of print: letters of 7 points are read on a screen
-
-
-@dataclass(frozen=True)
-class _Picture:
-    """A figure in the page, or the reason why it is not there."""
-
-    title: str
-    caption: str
-    source: str = ""
-    width: int = 0
-    reason: str = ""
 
 
 def write_report(
@@ -115,11 +92,10 @@ def write_report(
         one if isinstance(one, xr.Dataset) else load_subject(one, speed=speed) for one in given
     ]
     people = [_envelopes(one, pipeline) for one in people]
-    results = compute_results(sim, people, signal, delay, n_null, seed)
-    page = render_page(results, _hashes(recording, given))
     target = Path(out)
-    with atomic_path(target) as part:
-        part.write_text(page, encoding="utf-8")
+    with atomic_path(target) as part:  # first of all: a folder that is not there is found at once
+        results = compute_results(sim, people, signal, delay, n_null, seed)
+        part.write_text(render_page(results, _hashes(recording, given)), encoding="utf-8")
     return target
 
 
@@ -156,7 +132,7 @@ def render_page(results: Results, files: Sequence[tuple[str, str]] = ()) -> str:
         facts=_facts(results),
         summary=results.comparison.summary().split("\n"),
         notes=results.notes,
-        pictures=_pictures(results),
+        pictures=pictures(results),
         tables=tables(results),
         csv=base64.b64encode(csv).decode(),
         paragraphs=paragraphs,
@@ -198,91 +174,6 @@ def _hashes(
     """SHA-256 of the files that were given."""
     paths = [Path(x) for x in (recording, *subjects) if not isinstance(x, xr.Dataset)]
     return [(p.name, hashlib.sha256(p.read_bytes()).hexdigest()) for p in paths if p.is_file()]
-
-
-def _pictures(results: Results) -> list[_Picture]:
-    """All figures, each with its caption; one that cannot be drawn leaves its reason."""
-    data = results.comparison.dataset
-    person = str(results.subjects[0].attrs.get("subject", "the person"))
-
-    def synergies() -> Figure:
-        found = results.synergies
-        assert found is not None
-        own = str(data["condition"].values[0])
-        return plot_synergies(
-            found.human, {own: (found.simulated, found.match)}, f"EMG, {person}", results.toe_off
-        )
-
-    def snapshots() -> Figure:
-        from kinesis_neuro.render import filmstrip_figure
-
-        return filmstrip_figure(results.recording)
-
-    wanted: list[tuple[str, str, str, Callable[[], Figure]]] = [
-        (
-            "comparison", "Curves, correlations, specificity",
-            "Left, mean cycles, each scaled to its range. Right, r at zero lag with its interval, "
-            "above what chance reaches in 19 of 20 cases (grey); below, r of each simulated muscle "
-            "with each human one, whose diagonal should win.",
-            lambda: plot_comparison(data),
-        ),
-        (
-            "lags", "Lags",
-            "r at every lag. Circles: best lag of each muscle; dashed: the best that all share. A "
-            "positive lag says that people are later.",
-            lambda: plot_lags(data),
-        ),
-        (
-            "centers", "Centres of activity",
-            "Clockwise from heel strike. Circles on the rim are people, the arrow their mean (as "
-            "long as they agree); radii of simulations mean nothing.",
-            lambda: plot_centers(results.centers),
-        ),
-        (
-            "bursts", "Bursts",
-            "When each muscle is on, a row a cycle; below, circular mean and SD of onset and "
-            "offset of the longest burst.",
-            lambda: plot_bursts(results.rasters or {}),
-        ),
-        (
-            "synergies", "Synergies",
-            "Weights (unit length) and activations of synergies that were assigned to each other, "
-            "with the cosine of their weights and p against permuted muscles.",
-            synergies,
-        ),
-        (
-            "muscles", "All muscles",
-            "Mean activation over gait cycles of all muscles of the right leg.",
-            lambda: plot_activation_heatmap(_present(results.statistics)),
-        ),
-        ("body", "The body", "One gait cycle; colours are activation.", snapshots),
-    ]  # fmt: skip
-    if data.sizes["subject"] > 2:
-        boxes = (
-            "boxes", "Who agrees with whom",
-            "r of every pair, with quartiles. Pairs share people: they describe, and do not infer.",
-            lambda: plot_agreement(pairwise_agreement(data)),
-        )  # fmt: skip
-        wanted.insert(1, boxes)
-    pictures = []
-    for part, title, caption, draw in wanted:
-        if part in results.missing:
-            pictures.append(_Picture(title, caption, reason=results.missing[part]))
-            continue
-        try:
-            figure = draw()
-        except KinesisError as error:
-            pictures.append(_Picture(title, caption, reason=str(error)))
-            continue
-        source = base64.b64encode(figure_svg(figure)).decode()
-        width = round(figure.get_figwidth() * _PIXELS_PER_INCH)
-        pictures.append(_Picture(title, caption, source, width))
-    return pictures
-
-
-def _present(statistics: xr.Dataset | None) -> xr.Dataset:
-    assert statistics is not None  # its reason is in Results.missing otherwise
-    return statistics
 
 
 def _facts(results: Results) -> list[tuple[str, str]]:

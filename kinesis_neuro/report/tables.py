@@ -133,9 +133,9 @@ def tables(results: Results) -> list[Table]:
         _of_muscles(
             "Timing", table, _TIMING,
             "In per cent of the gait cycle. A positive lag: people are later; a positive error: "
-            "the simulation is. p there is the part of the human muscles that the simulated one fits as "
-            "well at their best lags. In the last row the lag is common to all muscles, and p is against "
-            "muscles at random phases.",
+            "the simulation is. p there is the part of the human muscles that the simulated one "
+            "fits as well at their best lags. In the last row the lag is common to all muscles, "
+            "and p is against muscles at random phases.",
         ),
         _of_muscles("Shape", table, _SHAPE, "All dimensionless."),
     ]  # fmt: skip

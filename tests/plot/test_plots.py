@@ -122,7 +122,7 @@ def test_heat_map_has_the_groups_in_order(statistics: xr.Dataset) -> None:
     expected = statistics.activation_mean.sel(muscle=["psoas_l", "soleus_l", "tibant_l", "odd_1_l"])
     np.testing.assert_array_equal(values, expected.T)
     groups = [text.get_text() for text in axis.texts]
-    assert groups == ["hip flexors", "soleus", "dorsiflexors", "other", "toe-off"]
+    assert groups == ["toe-off", "hip flexors", "soleus", "dorsiflexors", "other"]
 
 
 def test_heat_map_of_very_many_muscles_names_groups_alone(statistics: xr.Dataset) -> None:
