@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Sequence
+import functools
+from collections.abc import Callable, Iterable, Sequence
+from typing import ParamSpec, TypeVar
 
 import numpy as np
 import xarray as xr
@@ -12,17 +14,35 @@ from kinesis_neuro.errors import InvalidInputError
 from kinesis_neuro.schema import DIMS
 
 FloatArray = NDArray[np.float64]
+_Parameters = ParamSpec("_Parameters")
+_Result = TypeVar("_Result")
 
 _EVEN = 1e-3
 """Steps of a grid may differ by this part of a step: rounding, not a gap."""
 
 
+def keeps_attrs(function: Callable[_Parameters, _Result]) -> Callable[_Parameters, _Result]:
+    """Let a function keep attributes of coordinates, whatever xarray's option or version."""
+
+    @functools.wraps(function)
+    def wrapped(*args: _Parameters.args, **kwargs: _Parameters.kwargs) -> _Result:
+        with xr.set_options(keep_attrs=True):
+            return function(*args, **kwargs)
+
+    return wrapped
+
+
 def pick(
-    data: xr.DataArray | xr.Dataset, needs: Sequence[str] = (), name: str | None = None
+    data: xr.DataArray | xr.Dataset,
+    needs: Sequence[str] = (),
+    name: str | None = None,
+    *,
+    attrs: bool = False,
 ) -> xr.DataArray:
     """Take the one variable that has the dims; a DataArray is taken as it is.
 
-    Lazily computed values are computed here.
+    Lazily computed values are computed here. Of its attributes only the units are kept, as what is
+    made of it is another quantity; with ``attrs=True`` all are.
     """
     if isinstance(data, xr.Dataset):
         fitting = [str(n) for n, v in data.data_vars.items() if set(needs) <= set(v.dims)]
@@ -45,7 +65,10 @@ def pick(
     data = data.compute()
     if data.dtype.kind not in "fiub":
         raise InvalidInputError(f"Expected numbers, but {data.name or 'it'} holds {data.dtype}.")
-    return data.astype(float)
+    values = data.astype(float, keep_attrs=True)
+    if not attrs:
+        values.attrs = {k: v for k, v in values.attrs.items() if k == "units"}
+    return values
 
 
 def require_dims(array: xr.DataArray, needs: Iterable[str]) -> None:

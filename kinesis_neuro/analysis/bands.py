@@ -13,9 +13,17 @@ import xarray as xr
 from numpy.typing import ArrayLike, NDArray
 from scipy import stats
 
-from kinesis_neuro.analysis._inputs import FloatArray, choice, coords_along, pick
+from kinesis_neuro.analysis._inputs import (
+    FloatArray,
+    choice,
+    coords_along,
+    keeps_attrs,
+    labels_along,
+    pick,
+)
 from kinesis_neuro.analysis.designs import subject_means
 from kinesis_neuro.errors import InvalidInputError
+from kinesis_neuro.schema import encode_attr
 
 Data = xr.DataArray | xr.Dataset
 
@@ -23,6 +31,7 @@ KINDS = ("simultaneous", "pointwise")
 FEWEST_SUBJECTS = 4
 
 
+@keeps_attrs
 def bootstrap_band(
     data: Data,
     dim: str = "phase",
@@ -124,12 +133,14 @@ def bootstrap_band(
         "unit": unit,
         "n_units": int(n),
         "n_dropped": int((~whole).sum()),
+        "dropped": encode_attr([str(v) for v in labels_along(means, unit)[~whole]]),
         "n_bootstrap": int(n_bootstrap),
         "seed": int(seed),
     }
     return result
 
 
+@keeps_attrs
 def mixed_model_band(
     data: Data,
     regressor: ArrayLike | None = None,
@@ -170,8 +181,9 @@ def mixed_model_band(
     Dataset
         ``intercept`` (and ``slope``), each with ``_error``, ``_low`` and ``_high`` (simultaneous)
         and ``_p`` (point-wise, t with n_subjects - 1 degrees of freedom); ``subject_variance``,
-        ``residual_variance``; attributes count what was used, dropped, and ``n_unconverged``
-        points.
+        ``residual_variance``; attributes count what was used, ``n_unconverged`` points, and
+        ``n_undefined`` ones at which values hardly differ (NaN there); ``dropped`` lists the
+        cycles that were left out, each as [subject, cycle] (JSON).
 
     Raises
     ------
@@ -182,7 +194,7 @@ def mixed_model_band(
 
     _check_level(level)
     array = pick(data, (dim, "cycle"))
-    y, group, x, n_dropped = _long(array, regressor, dim, unit)
+    y, group, x, dropped = _long(array, regressor, dim, unit)
     labels, index = np.unique(group, return_inverse=True)
     if len(labels) < FEWEST_SUBJECTS or len(group) == len(labels):
         raise InvalidInputError(
@@ -195,21 +207,31 @@ def mixed_model_band(
     between, within = np.empty(n_points), np.empty(n_points)
     influence = np.empty((n_terms, len(labels), n_points))
     unconverged = 0
-    for k in range(n_points):  # statsmodels fits one response at a time
+    defined = np.ptp(y, axis=0) > 0  # muscles that are silent there have no model
+    for values in (beta, error, between, within, influence):
+        values[...] = np.nan
+    for k in np.flatnonzero(defined):  # statsmodels fits one response at a time
         with warnings.catch_warnings():
             warnings.simplefilter("ignore")  # counted below
-            fit = sm.MixedLM(y[:, k], x, groups=index).fit(reml=True, method=["lbfgs", "powell"])
+            model = sm.MixedLM(y[:, k], x, groups=index)
+            try:
+                fit = model.fit(reml=True, method=["lbfgs", "powell"])
+            except np.linalg.LinAlgError:  # hardly any value differs from the others
+                defined[k] = False
+                continue
         unconverged += int(not fit.converged)
         beta[:, k], within[k] = fit.fe_params, fit.scale
         between[k] = max(float(np.asarray(fit.cov_re).squeeze()), 0.0)
         error[:, k], influence[:, :, k] = _influence(
             y[:, k] - x @ beta[:, k], x, member, between[k], within[k]
         )
+    if not defined.any():
+        raise InvalidInputError("The data vary too little for a model at any point.")
     rng = np.random.default_rng(seed)
     freedom = len(labels) - 1
     result = xr.Dataset(coords=coords_along(array, [dim]))
     for j, name in enumerate(("intercept", "slope")[:n_terms]):
-        quantile = _largest_t(influence[j], freedom, level, n_simulations, rng)
+        quantile = _largest_t(influence[j][:, defined], freedom, level, n_simulations, rng)
         named = {
             "": beta[j],
             "_error": error[j],
@@ -230,8 +252,10 @@ def mixed_model_band(
         "level": float(level),
         "n_units": len(labels),
         "n_cycles": len(group),
-        "n_dropped": n_dropped,
+        "n_dropped": len(dropped),
+        "dropped": encode_attr(dropped),
         "n_unconverged": unconverged,
+        "n_undefined": int((~defined).sum()),
         "seed": int(seed),
     }
     return result
@@ -244,13 +268,13 @@ def _check_level(level: float) -> None:
 
 def _long(
     array: xr.DataArray, regressor: ArrayLike | None, dim: str, unit: str
-) -> tuple[FloatArray, NDArray, FloatArray, int]:
-    """Bring cycles into rows: values (row, point), subject (row,), design (row, term)."""
+) -> tuple[FloatArray, NDArray, FloatArray, list[list[str]]]:
+    """Bring cycles into rows: values (row, point), subject (row,), design (row, term); dropped."""
     if unit in array.dims:
         rows: tuple[str, ...] = (unit, "cycle")
         ordered = array.transpose(unit, "cycle", ..., dim)
         shape = (ordered.sizes[unit], ordered.sizes["cycle"])
-        group = np.repeat(np.arange(shape[0]), shape[1])
+        group = np.repeat(labels_along(ordered, unit), shape[1])
     elif unit in array.coords and array[unit].dims == ("cycle",):
         rows = ("cycle",)
         ordered = array.transpose("cycle", ..., dim)
@@ -275,9 +299,11 @@ def _long(
             )
         x = np.column_stack([x, values.ravel()])
     whole = np.isfinite(y).all(axis=1)
+    cycle = np.tile(labels_along(ordered, "cycle"), len(y) // ordered.sizes["cycle"])
+    dropped = [[str(group[i]), str(cycle[i])] for i in np.flatnonzero(~whole)]
     if regressor is not None and whole.any() and np.ptp(x[whole, 1]) == 0:
         raise InvalidInputError("The regressor is constant.")
-    return y[whole], group[whole], x[whole], int((~whole).sum())
+    return y[whole], group[whole], x[whole], dropped
 
 
 def _influence(

@@ -6,13 +6,21 @@ import numpy as np
 import xarray as xr
 from numpy.typing import NDArray
 
-from kinesis_neuro.analysis._inputs import FloatArray, grid, is_closed, open_cycle, pick
+from kinesis_neuro.analysis._inputs import (
+    FloatArray,
+    grid,
+    is_closed,
+    keeps_attrs,
+    open_cycle,
+    pick,
+)
 from kinesis_neuro.analysis.circular import circular_dispersion, circular_mean, rayleigh_test
 from kinesis_neuro.errors import InvalidInputError
 
 Data = xr.DataArray | xr.Dataset
 
 
+@keeps_attrs
 def center_of_activity(data: Data, dim: str = "phase") -> xr.DataArray:
     """Centre of activity: the direction of the activity-weighted mean phase vector.
 
@@ -42,11 +50,12 @@ def center_of_activity(data: Data, dim: str = "phase") -> xr.DataArray:
     0.98
     """
     array = _activity(data, dim)
-    phase = array[dim].drop_attrs().astype(float)
+    phase = array[dim].drop_attrs(deep=False).astype(float)
     center = circular_mean(phase.drop_vars(dim), dim, weights=array.drop_vars(dim))
     return center.rename("center_of_activity").assign_attrs(units="1")
 
 
+@keeps_attrs
 def full_width_half_maximum(data: Data, dim: str = "phase") -> xr.DataArray:
     """Part of the cycle in which activity exceeds half its maximum, above its minimum.
 
@@ -91,6 +100,7 @@ def full_width_half_maximum(data: Data, dim: str = "phase") -> xr.DataArray:
     return width.where(varies).rename("full_width_half_maximum").assign_attrs(units="1")
 
 
+@keeps_attrs
 def burst_phases(data: Data, threshold: float = 0.3, dim: str = "phase") -> xr.Dataset:
     """Onset and offset of the longest burst of each cycle, and the raster of all activity.
 
@@ -158,6 +168,7 @@ def burst_phases(data: Data, threshold: float = 0.3, dim: str = "phase") -> xr.D
     return result
 
 
+@keeps_attrs
 def phase_vector(phases: Data, dim: str = "cycle") -> xr.Dataset:
     """Mean phase vector over cycles (or muscles), with its spread and Rayleigh's test.
 

@@ -16,6 +16,7 @@ import xarray as xr
 from numpy.typing import ArrayLike, NDArray
 from scipy import stats
 
+from kinesis_neuro.analysis._inputs import keeps_attrs
 from kinesis_neuro.errors import InvalidInputError
 
 FloatArray = NDArray[np.float64]
@@ -25,6 +26,7 @@ LEAST_CONCENTRATED = 0.45
 """Mean resultant length below which the Watson-Williams F is not to be trusted (kappa < 1)."""
 
 
+@keeps_attrs
 def circular_mean(
     x: Data, dim: str | Sequence[str] | None = None, weights: Data | None = None
 ) -> xr.DataArray:
@@ -61,6 +63,7 @@ def circular_mean(
     return mean.assign_attrs(x.attrs)
 
 
+@keeps_attrs
 def circular_dispersion(x: Data, dim: str | Sequence[str] | None = None) -> xr.Dataset:
     """Spread around the mean direction.
 
@@ -104,6 +107,7 @@ def circular_dispersion(x: Data, dim: str | Sequence[str] | None = None) -> xr.D
     )
 
 
+@keeps_attrs
 def rayleigh_test(x: Data, dim: str | Sequence[str] | None = None) -> xr.Dataset:
     """Test uniformity against one preferred direction.
 
@@ -140,6 +144,7 @@ def rayleigh_test(x: Data, dim: str | Sequence[str] | None = None) -> xr.Dataset
     return _tested(n * length**2, p, n, resultant_length=length)
 
 
+@keeps_attrs
 def watson_williams_test(*groups: Data, dim: str | Sequence[str] | None = None) -> xr.Dataset:
     """Test equal mean directions of two or more independent groups.
 
@@ -195,6 +200,7 @@ def watson_williams_test(*groups: Data, dim: str | Sequence[str] | None = None) 
     )
 
 
+@keeps_attrs
 def kuiper_test(x: Data, y: Data | None = None) -> xr.Dataset:
     """Test uniformity, or equality of two distributions, against any alternative.
 
@@ -248,6 +254,7 @@ def kuiper_test(x: Data, y: Data | None = None) -> xr.Dataset:
     return _tested(xr.DataArray(high + low), xr.DataArray(p), xr.DataArray(n))
 
 
+@keeps_attrs
 def wrap_phase(x: xr.DataArray, period: float = 1.0) -> xr.DataArray:
     """Wrap differences of phases to [-period / 2, period / 2).
 
@@ -263,7 +270,7 @@ def wrap_phase(x: xr.DataArray, period: float = 1.0) -> xr.DataArray:
 def _phases(x: Data) -> tuple[xr.DataArray, float]:
     """Make a DataArray of floats, and find its period from its units."""
     array = x if isinstance(x, xr.DataArray) else xr.DataArray(np.asarray(x, dtype=float))
-    array = array.compute().astype(float)
+    array = array.compute().astype(float, keep_attrs=True)
     if array.size == 0:
         raise InvalidInputError("There is no phase: the input is empty.")
     if np.isinf(array.values).any():
@@ -321,4 +328,6 @@ def _tested(
     statistic: xr.DataArray, p: xr.DataArray, n: xr.DataArray, **more: xr.DataArray
 ) -> xr.Dataset:
     named = {"statistic": statistic, "p_value": p, "n": n, **more}
-    return xr.Dataset({k: v.drop_attrs().assign_attrs(units="1") for k, v in named.items()})
+    return xr.Dataset(
+        {k: v.drop_attrs(deep=False).assign_attrs(units="1") for k, v in named.items()}
+    )

@@ -22,6 +22,7 @@ from kinesis_neuro.analysis._inputs import (
     coords_along,
     exact_align,
     is_closed,
+    keeps_attrs,
     labels_along,
     open_cycle,
     pick,
@@ -79,6 +80,7 @@ class ClusterTest:
         )
 
 
+@keeps_attrs
 def cluster_permutation_test(
     a: Data,
     b: Data | None = None,

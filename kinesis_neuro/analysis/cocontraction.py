@@ -9,6 +9,7 @@ from kinesis_neuro.analysis._inputs import (
     choice,
     exact_align,
     is_closed,
+    keeps_attrs,
     muscle_dim,
     open_cycle,
     pick,
@@ -25,6 +26,7 @@ _CITATION = {
 }
 
 
+@keeps_attrs
 def cocontraction(
     a: Data, b: Data, dim: str = "phase", method: str = "falconer_winter"
 ) -> xr.DataArray:
@@ -95,6 +97,7 @@ def cocontraction(
     return index.rename("cocontraction").assign_attrs(attrs)
 
 
+@keeps_attrs
 def muscle_group(
     data: Data, members: list[str] | tuple[str, ...], how: str = "mean"
 ) -> xr.DataArray:
@@ -126,7 +129,7 @@ def muscle_group(
     array([0.3])
     """
     choice("how", how, ("mean", "sum"))
-    array = pick(data)
+    array = pick(data, attrs=True)
     dim = muscle_dim(array)
     if not len(members):
         raise InvalidInputError("The group is empty: name at least one muscle.")

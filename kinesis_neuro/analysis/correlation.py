@@ -12,6 +12,7 @@ from kinesis_neuro.analysis._inputs import (
     exact_align,
     grid,
     is_closed,
+    keeps_attrs,
     labels_along,
     lag_units,
     open_cycle,
@@ -28,6 +29,7 @@ _FLAT = 1e-10
 """A curve whose standard deviation is this part of its root mean square is constant."""
 
 
+@keeps_attrs
 def cross_correlation(
     a: Data, b: Data, dim: str = "time", cyclic: bool = False, max_lag: float | None = None
 ) -> xr.Dataset:
@@ -116,6 +118,7 @@ def cross_correlation(
     return result
 
 
+@keeps_attrs
 def correlation_matrix(
     data: Data,
     over: str = "muscle",
@@ -161,6 +164,7 @@ def correlation_matrix(
     return cross_correlation(array, other, dim, cyclic, max_lag)
 
 
+@keeps_attrs
 def partial_correlation(
     data: Data, over: str = "muscle", dim: str = "time", shrinkage: float = 0.0
 ) -> xr.DataArray:

@@ -10,7 +10,7 @@ from __future__ import annotations
 import numpy as np
 import xarray as xr
 
-from kinesis_neuro.analysis._inputs import FloatArray, exact_align, open_cycle, pick
+from kinesis_neuro.analysis._inputs import FloatArray, exact_align, keeps_attrs, open_cycle, pick
 from kinesis_neuro.analysis.phase import analytic_phase
 from kinesis_neuro.errors import InvalidInputError
 
@@ -19,6 +19,7 @@ Data = xr.DataArray | xr.Dataset
 FEWEST_CYCLES = 3
 
 
+@keeps_attrs
 def phase_locking(a: Data, b: Data, n_null: int = 1000, seed: int = 0) -> xr.Dataset:
     """Phase-locking value (Lachaux et al. 1999) against a stride-shuffled null.
 

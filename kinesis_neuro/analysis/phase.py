@@ -19,6 +19,7 @@ from kinesis_neuro.analysis._inputs import (
     exact_align,
     grid,
     is_closed,
+    keeps_attrs,
     open_cycle,
     pick,
 )
@@ -31,6 +32,7 @@ Data = xr.DataArray | xr.Dataset
 METHODS = ("events", "hilbert", "phase_plane")
 
 
+@keeps_attrs
 def gait_phase(
     dataset: Data,
     method: str = "events",
@@ -115,6 +117,7 @@ def gait_phase(
     return phase.rename("gait_phase")
 
 
+@keeps_attrs
 def continuous_relative_phase(
     a: Data, b: Data, dim: str = "time", method: str = "hilbert"
 ) -> xr.DataArray:

@@ -4,11 +4,19 @@ from __future__ import annotations
 
 import numpy as np
 import xarray as xr
-from numpy.typing import ArrayLike
+from numpy.typing import ArrayLike, NDArray
 from scipy import special
 
-from kinesis_neuro.analysis._inputs import FloatArray, choice, exact_align, pick
+from kinesis_neuro.analysis._inputs import (
+    FloatArray,
+    choice,
+    exact_align,
+    keeps_attrs,
+    labels_along,
+    pick,
+)
 from kinesis_neuro.errors import InvalidInputError
+from kinesis_neuro.schema import encode_attr
 
 Data = xr.DataArray | xr.Dataset
 
@@ -16,6 +24,7 @@ KINDS = ("cohen", "hedges", "paired")
 METHODS = ("bh", "by", "holm")
 
 
+@keeps_attrs
 def effect_size(
     a: Data, b: Data | None = None, unit: str = "subject", kind: str = "hedges"
 ) -> xr.DataArray:
@@ -38,7 +47,8 @@ def effect_size(
     -------
     DataArray
         Effect size [1], positive where a is larger; NaN with fewer than two values in a group or no
-        spread. Coordinates-free counts are in the attributes ``n_a`` and ``n_b``.
+        spread. The attributes ``n_a`` and ``n_b`` count subjects, and ``n_missing`` the values that
+        were left out; ``dropped`` lists subjects without any value (JSON).
 
     Raises
     ------
@@ -55,6 +65,9 @@ def effect_size(
     first = pick(a, (unit,))
     attrs: dict[str, str | int] = {"units": "1", "kind": kind, "n_a": int(first.sizes[unit])}
     second = None if b is None else pick(b, (unit,))
+    groups = [first] if second is None else [first, second]
+    attrs["n_missing"] = int(sum(int(x.isnull().sum()) for x in groups))
+    attrs["dropped"] = encode_attr([str(label) for x in groups for label in _silent(x, unit)])
     if second is not None:
         attrs["n_b"] = int(second.sizes[unit])
         exact_align(first, second, exclude=() if kind == "paired" else (unit,))
@@ -77,6 +90,7 @@ def effect_size(
     return size.rename("effect_size").assign_attrs(attrs)
 
 
+@keeps_attrs
 def adjust_p(p: ArrayLike | xr.DataArray, method: str = "bh", level: float = 0.05) -> xr.Dataset:
     """Adjust p values for the number of tests.
 
@@ -126,6 +140,11 @@ def adjust_p(p: ArrayLike | xr.DataArray, method: str = "bh", level: float = 0.0
         variable.attrs = {"units": "1"}
     result.attrs = {"method": method, "level": float(level), "n_tests": int(known.sum())}
     return result
+
+
+def _silent(x: xr.DataArray, unit: str) -> NDArray:
+    """Labels of subjects without any value."""
+    return labels_along(x, unit)[x.isnull().all([d for d in x.dims if d != unit]).values]
 
 
 def _moments(x: xr.DataArray, unit: str) -> tuple[xr.DataArray, xr.DataArray, xr.DataArray]:

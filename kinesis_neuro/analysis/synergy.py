@@ -23,6 +23,7 @@ from kinesis_neuro.analysis._inputs import (
     FloatArray,
     choice,
     coords_along,
+    keeps_attrs,
     muscle_dim,
     open_cycle,
     pick,
@@ -36,7 +37,6 @@ Data = xr.DataArray | xr.Dataset
 
 NORMALIZATIONS = ("max", "sd", "none")
 SOLVERS = ("batched", "scikit-learn")
-
 DEFAULT_MAX_RANK = 8
 """Highest rank that the rules try, or the number of muscles less one if that is lower."""
 
@@ -119,6 +119,7 @@ def prepare_activity(
     return Activity(values / spread, spread, array, dim)
 
 
+@keeps_attrs
 def extract_synergies(
     dataset: Data,
     n_synergies: int | None = None,
@@ -246,6 +247,7 @@ def extract_synergies(
     return result
 
 
+@keeps_attrs
 def reconstruct(synergies: xr.Dataset) -> xr.DataArray:
     """Give the activity that synergies stand for, in the units of the original.
 
@@ -259,8 +261,8 @@ def reconstruct(synergies: xr.Dataset) -> xr.DataArray:
     DataArray
         Activity over the samples and muscles.
     """
-    product = xr.dot(synergies["synergy_activation"], synergies["weights"], dim="synergy")
-    scale = synergies["muscle_scale"]
+    scale, weights = synergies["muscle_scale"], synergies["weights"]
+    product = xr.dot(synergies["synergy_activation"], weights, dim="synergy")
     return (product * scale).assign_attrs(units=scale.attrs["units"]).rename("activity")
 
 
@@ -295,7 +297,6 @@ def _labelled(activity: Activity, factors: nmf.Factors) -> xr.Dataset:
     else:
         order = np.argsort(-(factors.activation**2).sum(axis=1), kind="stable")
     weights = (("synergy", dim), factors.weight, {"units": "1", "long_name": "unit length"})
-    quality = nmf.explained(activity.rows, factors.activation.T @ factors.weight)
     result = xr.Dataset(
         {"weights": weights, "synergy_activation": samples, **measures},
         coords=coords_along(array, [*dims, dim]),
@@ -303,7 +304,7 @@ def _labelled(activity: Activity, factors: nmf.Factors) -> xr.Dataset:
     result = result.assign_coords(synergy=("synergy", np.arange(len(order)), {"units": "1"}))
     units = {"units": str(array.attrs.get("units", "1"))}
     result["muscle_scale"] = ((dim,), activity.scale, units)
-    for name, value in quality.items():
+    for name, value in nmf.explained(activity.rows, factors.activation.T @ factors.weight).items():
         result[name] = ((dim,) if value.ndim else (), value, {"units": "1"})
     return result
 

@@ -16,7 +16,7 @@ from scipy.cluster import hierarchy
 from scipy.spatial.distance import squareform
 
 from kinesis_neuro.analysis import nmf
-from kinesis_neuro.analysis._inputs import FloatArray, choice, exact_align, muscle_dim
+from kinesis_neuro.analysis._inputs import FloatArray, choice, exact_align, keeps_attrs, muscle_dim
 from kinesis_neuro.analysis.correlation import cross_correlation
 from kinesis_neuro.analysis.synergy import Data, prepare_activity
 from kinesis_neuro.errors import InvalidInputError
@@ -24,6 +24,7 @@ from kinesis_neuro.errors import InvalidInputError
 CRITERIA = ("weights", "both")
 
 
+@keeps_attrs
 def match_synergies(
     a: xr.Dataset,
     b: xr.Dataset,
@@ -170,6 +171,7 @@ def principal_angles(a: xr.Dataset, b: xr.Dataset) -> xr.DataArray:
     return xr.DataArray(angles, dims="synergy", attrs={"units": "rad"}, name="principal_angle")
 
 
+@keeps_attrs
 def cross_reconstruction(
     synergies: xr.Dataset, data: Data, n_null: int = 100, seed: int = 0
 ) -> xr.Dataset:
@@ -233,6 +235,7 @@ def cross_reconstruction(
     return result
 
 
+@keeps_attrs
 def cluster_synergies(
     results: Mapping[str, xr.Dataset], n_clusters: int | None = None, max_clusters: int = 10
 ) -> xr.Dataset:

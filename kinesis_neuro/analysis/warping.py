@@ -5,12 +5,13 @@ from __future__ import annotations
 import numpy as np
 import xarray as xr
 
-from kinesis_neuro.analysis._inputs import FloatArray, exact_align, grid, pick
+from kinesis_neuro.analysis._inputs import FloatArray, exact_align, grid, keeps_attrs, pick
 from kinesis_neuro.errors import InvalidInputError
 
 Data = xr.DataArray | xr.Dataset
 
 
+@keeps_attrs
 def warping_distance(
     a: Data, b: Data, dim: str = "time", window: float | None = None
 ) -> xr.DataArray:

@@ -99,6 +99,16 @@ def test_matrix_of_pairs() -> None:
     np.testing.assert_allclose(lags, -lags.values.T, atol=1e-9)
 
 
+def test_matrix_of_subjects_for_every_muscle() -> None:
+    rng = np.random.default_rng(4)
+    x = rng.standard_normal((3, 2, 100))
+    coords = {"subject": ["a", "b", "c"], "muscle": ["ta", "sol"], "phase": PHASE[:-1]}
+    matrix = correlation_matrix(xr.DataArray(x, coords), "subject", "phase", cyclic=True)
+    r = matrix.zero_lag_correlation.transpose("muscle", "subject", "other")
+    for k in range(2):
+        np.testing.assert_allclose(r[k], np.corrcoef(x[:, k]), atol=1e-12)
+
+
 def test_partial_correlation_is_that_of_residuals() -> None:
     rng = np.random.default_rng(2)
     x = rng.standard_normal((5, 300)).cumsum(axis=0)

@@ -206,6 +206,9 @@ def test_effect_sizes() -> None:
     expected = stats.ttest_1samp(a, 0, nan_policy="omit").statistic / np.sqrt([7, 8, 8])
     np.testing.assert_allclose(effect_size(a, kind="cohen"), expected)
     assert np.isnan(effect_size(a[:1])).all()
+    a[1] = np.nan
+    counted = effect_size(a, b).attrs
+    assert counted["n_missing"] == 4 and json.loads(counted["dropped"]) == ["1"]
 
 
 def test_bands_cover_the_true_curve() -> None:
@@ -223,6 +226,13 @@ def test_bands_cover_the_true_curve() -> None:
     assert covered["pointwise"].mean() == pytest.approx(0.95, abs=0.03)
     assert covered["pointwise"].all(axis=-1).mean() < 0.8
     assert band.attrs["n_units"] == 10
+
+
+def test_a_band_lists_the_subjects_that_it_leaves_out() -> None:
+    data = curves(7, 17)
+    data[2, 5] = np.nan
+    band = bootstrap_band(data, n_bootstrap=50)
+    assert json.loads(band.attrs["dropped"]) == ["s2"] and band.attrs["n_dropped"] == 1
 
 
 def cycles(seed: int, counts: list[int], effect: float = 0.0) -> tuple[xr.DataArray, np.ndarray]:
@@ -243,6 +253,7 @@ def test_mixed_models_are_those_of_statsmodels() -> None:
     data[0, 3] = np.nan
     band = mixed_model_band(data, condition, n_simulations=500)
     assert band.attrs["n_dropped"] == 1 and band.attrs["n_cycles"] == 26
+    assert json.loads(band.attrs["dropped"]) == [["0", "0"]]
     x = np.column_stack([np.ones(26), condition[1:]])
     fit = MixedLM(data.values[1:, 4], x, groups=data.subject.values[1:]).fit(reml=True)
     assert float(band.slope[4]) == pytest.approx(fit.fe_params[1], rel=1e-3)
@@ -253,6 +264,13 @@ def test_mixed_models_are_those_of_statsmodels() -> None:
     # Wider than point-wise, narrower than Bonferroni's.
     point, every = stats.t.ppf([0.975, 1 - 0.025 / 11], 5)
     assert point < band.attrs["intercept_quantile"] < every * 1.05
+    silent = data.copy()
+    silent[:, :2] = 0.0
+    quiet = mixed_model_band(silent, condition, n_simulations=500)
+    assert quiet.attrs["n_undefined"] == 2 and np.isnan(quiet.slope_p[:2]).all()
+    np.testing.assert_allclose(quiet.slope[2:], band.slope[2:], rtol=0.3)
+    with pytest.raises(InvalidInputError, match="vary too little"):
+        mixed_model_band(silent * 0)
     with pytest.raises(InvalidInputError, match="more cycles than that"):
         mixed_model_band(data.isel(cycle=[1, 4, 10, 14, 20]))
     with pytest.raises(InvalidInputError, match="regressor is constant"):
