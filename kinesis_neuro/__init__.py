@@ -25,6 +25,9 @@ if TYPE_CHECKING:
     from kinesis_neuro.analysis.correlation import cross_correlation as cross_correlation
     from kinesis_neuro.analysis.locking import phase_locking as phase_locking
     from kinesis_neuro.analysis.phase import gait_phase as gait_phase
+    from kinesis_neuro.analysis.phase_response import (
+        measure_phase_response as measure_phase_response,
+    )
     from kinesis_neuro.analysis.synergy import extract_synergies as extract_synergies
     from kinesis_neuro.analysis.synergy_match import match_synergies as match_synergies
     from kinesis_neuro.body.models import load_body as load_body
@@ -32,6 +35,7 @@ if TYPE_CHECKING:
     from kinesis_neuro.emg.datasets import load_subject as load_subject
     from kinesis_neuro.errors import KinesisError as KinesisError
     from kinesis_neuro.evaluate import evaluate as evaluate
+    from kinesis_neuro.experiment import perturb as perturb
     from kinesis_neuro.learn.checkpoint import load_policy as load_policy
     from kinesis_neuro.learn.config import TrainConfig as TrainConfig
     from kinesis_neuro.learn.trainer import train as train
@@ -64,6 +68,8 @@ _MODULE_OF = {
     "load_policy": "kinesis_neuro.learn.checkpoint",
     "load_subject": "kinesis_neuro.emg.datasets",
     "match_synergies": "kinesis_neuro.analysis.synergy_match",
+    "measure_phase_response": "kinesis_neuro.analysis.phase_response",
+    "perturb": "kinesis_neuro.experiment",
     "phase_locking": "kinesis_neuro.analysis.locking",
     "read_netcdf": "kinesis_neuro.netcdf",
     "read_nwb": "kinesis_neuro.nwb",

@@ -101,7 +101,7 @@ def record(
     )
     n_steps = control_steps(duration, env.config.control_rate)
     frame = _first_frame(env, start, n_steps)
-    trace = _Trace(env)
+    trace = Trace(env)
     observation = env.reset(np.zeros(1, dtype=np.intp), np.zeros(1, dtype=np.intp), frame)
     if prepare is not None:
         prepare(env)
@@ -121,32 +121,7 @@ def record(
                 np.zeros(1, dtype=np.intp), np.zeros(1, dtype=np.intp), _random_frame(env)
             )
     env.close()
-    attributes = provenance(
-        body=reference.body.name,
-        body_hash=reference.body.hash,
-        motion=reference.name,
-        motion_hash=reference.hash,
-        policy=played.about.name,
-        policy_hash=policy_hash(played),
-        actuation=env.config.actuation,
-        seed=seed,
-        sampling_rate=PHYSICS_RATE,
-        physics_rate=PHYSICS_RATE,
-        control_rate=env.config.control_rate,
-        configuration={"task": dict(played.about.task), "duration": duration},
-    )
-    dataset = assemble_recording(
-        reference.body,
-        trace.samples(reference.body),
-        attributes
-        | reference.body.scale_attributes
-        | {"n_falls": n_falls, "n_diverged": env.n_diverged},
-        action=trace.action,
-        action_channels=env.action_channels,
-        reward=trace.reward,
-    )
-    for name, (values, long_name) in trace.extra().items():
-        dataset[name] = ("time", values, {"units": "1", "long_name": long_name})
+    dataset = trace.recording(env, played, seed=seed, duration=duration, n_falls=n_falls)
     if rate == "control":
         dataset = dataset.isel(time=slice(None, None, env.config.decimation))
         dataset.attrs["sampling_rate"] = float(env.config.control_rate)
@@ -179,12 +154,19 @@ def _random_frame(env: ImitationEnv) -> NDArray[np.intp]:
     return env.rng.integers(0, room, size=1)
 
 
-class _Trace:
-    """Collects what belongs to each state: what drove it, what was sensed in it."""
+class Trace:
+    """Collects what belongs to each state of every environment: what drove it, what was sensed.
+
+    Parameters
+    ----------
+    env : ImitationEnv
+        Its hook ``on_physics_step`` is taken; what hung there before is called first.
+    """
 
     def __init__(self, env: ImitationEnv) -> None:
         self._rows: list[tuple[np.ndarray, ...]] = []
-        self._held: list[tuple[int, np.ndarray, float, int]] = []
+        self._held: list[tuple[int, np.ndarray, np.ndarray, int]] = []
+        self._inner = env.on_physics_step
         env.on_physics_step = self._physics_step
 
     def _physics_step(self, env: ImitationEnv) -> None:
@@ -196,49 +178,83 @@ class _Trace:
         simulation = env.simulation
         self._rows.append(
             (
-                simulation.previous[0].copy(),
-                simulation.sensors[0].copy(),
-                env.excitation[0].copy(),
-                reference[0],
-                phase.copy(),
+                simulation.previous.copy(),
+                simulation.sensors.copy(),
+                env.excitation.copy(),
+                reference,
+                phase,
             )
         )
+        if self._inner is not None:
+            self._inner(env)
 
     def control_step(
         self, env: ImitationEnv, action: np.ndarray, reward: np.ndarray, episode: int
     ) -> None:
         """Values of the control rate, held over the physics steps that they drove."""
-        self._held.append((env.config.decimation, action[0], float(reward[0]), episode))
+        self._held.append((env.config.decimation, action, reward, episode))
 
-    def samples(self, body: Body) -> Samples:
-        """States with what was sensed in them, time first."""
+    def samples(self, body: Body, which: int = 0) -> Samples:
+        """States of one environment with what was sensed in them, time first."""
         columns = zip(*self._rows, strict=True)
-        state, sensors, excitation, reference, _ = (np.stack(column) for column in columns)
+        state, sensors, excitation, reference, _ = (
+            np.stack([row[which] for row in column]) for column in columns
+        )
         model = body.model
         qpos, qvel, activation = np.split(state[:, 1:], [model.nq, model.nq + model.nv], axis=1)
         force, center = feet(body, sensors)
         frames = split_sensors(body, sensors)
         return Samples(qpos, qvel, excitation, activation, frames, reference, force, center)
 
-    @property
-    def _repeats(self) -> list[int]:
-        return [n for n, *_ in self._held]
-
-    @property
-    def action(self) -> np.ndarray:
-        """Actions, held."""
-        return np.repeat(np.stack([a for _, a, _, _ in self._held]), self._repeats, axis=0)
-
-    @property
-    def reward(self) -> np.ndarray:
-        """Rewards, held."""
-        return np.repeat([r for _, _, r, _ in self._held], self._repeats)
-
-    def extra(self) -> dict[str, tuple[np.ndarray, str]]:
-        """Variables beyond the schema's table, with their descriptions."""
-        phase = np.array([row[4][0] for row in self._rows])
-        episode = np.repeat([e for *_, e in self._held], self._repeats).astype(np.int64)
-        return {
-            "reference_phase": (phase, "phase of the reference motion, 0 to 1"),
-            "episode_index": (episode, "number of the episode, from 0"),
+    def recording(
+        self,
+        env: ImitationEnv,
+        played: Policy,
+        *,
+        seed: int,
+        duration: float,
+        n_falls: int,
+        which: int = 0,
+    ) -> xr.Dataset:
+        """Recording of one environment, at the physics rate, with its provenance."""
+        reference = env.table.motions[int(env.motion[which])]
+        body = reference.body
+        attributes = provenance(
+            body=body.name,
+            body_hash=body.hash,
+            motion=reference.name,
+            motion_hash=reference.hash,
+            policy=played.about.name,
+            policy_hash=policy_hash(played),
+            actuation=env.config.actuation,
+            seed=seed,
+            sampling_rate=PHYSICS_RATE,
+            physics_rate=PHYSICS_RATE,
+            control_rate=env.config.control_rate,
+            configuration={"task": dict(played.about.task), "duration": duration},
+        )
+        dataset = assemble_recording(
+            body,
+            self.samples(body, which),
+            attributes | body.scale_attributes | {"n_falls": n_falls, "n_diverged": env.n_diverged},
+            action=self._repeated([action[which] for _, action, _, _ in self._held]),
+            action_channels=env.action_channels,
+            reward=self._repeated([reward[which] for _, _, reward, _ in self._held]),
+        )
+        extra = {
+            "reference_phase": (
+                np.array([row[4][which] for row in self._rows]),
+                "phase of the reference motion, 0 to 1",
+            ),
+            "episode_index": (
+                self._repeated([episode for *_, episode in self._held]).astype(np.int64),
+                "number of the episode, from 0",
+            ),
         }
+        for name, (values, long_name) in extra.items():
+            dataset[name] = ("time", values, {"units": "1", "long_name": long_name})
+        return dataset
+
+    def _repeated(self, values: list) -> np.ndarray:
+        """Values of the control rate at the physics rate."""
+        return np.repeat(np.array(values), [n for n, *_ in self._held], axis=0)

@@ -1,4 +1,9 @@
-"""Phase response: how far a perturbation at each phase moves the rhythm, and what muscles do."""
+"""Phase response: how far a perturbation at each phase moves the rhythm, and what muscles do.
+
+A policy that follows a reference is led by its clock: heel strikes come early or late after a
+perturbation, and then return to the clock, so that the lasting shift is zero. ``strike_shift``
+shows both. A rhythm that is the body's own (a person's) keeps a shift.
+"""
 
 from __future__ import annotations
 
@@ -8,8 +13,9 @@ import numpy as np
 import xarray as xr
 from numpy.typing import ArrayLike
 
-from kinesis_neuro.analysis._inputs import exact_align, grid, pick
+from kinesis_neuro.analysis._inputs import choice, exact_align, grid, keeps_attrs, muscle_dim, pick
 from kinesis_neuro.analysis.circular import wrap_phase
+from kinesis_neuro.emg.events import SIDES, gait_events
 from kinesis_neuro.errors import InvalidInputError
 
 Data = xr.DataArray | xr.Dataset
@@ -40,7 +46,9 @@ def phase_response(
     Dataset
         Over ``episode``: ``onset_phase`` [cycles], ``phase_shift`` [cycles] in [-0.5, 0.5)
         (positive: the rhythm is advanced; NaN where no heel strike is left, as after a fall),
-        ``n_strikes`` that it rests on. The attribute ``n_undefined`` counts the NaN.
+        ``n_strikes`` that it rests on; and ``strike_shift (episode, strike)`` [cycles], the shift
+        of each single heel strike after the onset, from the first on (NaN: there is none). The
+        attribute ``n_undefined`` counts the lasting shifts that are NaN.
 
     Raises
     ------
@@ -77,10 +85,12 @@ def phase_response(
     for row, run in zip(table, runs, strict=True):  # runs differ in length
         row[: run.size] = run
     after = table > starts[:, None]
-    late = after & (np.cumsum(after, axis=1) > settle)
     # Negative: the perturbed heel strike comes before the control's count reaches a whole number.
-    count = _cycle_count(table, expected)
-    shift = wrap_phase(xr.DataArray(-np.where(late, count, np.nan), dims=("episode", "strike")))
+    count = np.where(after, _cycle_count(table, expected), np.nan)
+    order = np.argsort(~after, axis=1, kind="stable")  # those after the onset first, in order
+    count = np.take_along_axis(count, order, axis=1)[:, : int(after.sum(axis=1).max(initial=0))]
+    each = wrap_phase(xr.DataArray(-count, dims=("episode", "strike")))
+    shift = each.where(xr.DataArray(np.arange(count.shape[1]) >= settle, dims="strike"))
     vector = xr.apply_ufunc(np.exp, 2j * np.pi * shift).sum("strike")
     n = shift.notnull().sum("strike")
     mean = xr.DataArray(np.angle(vector) / (2 * np.pi), dims="episode").where(n > 0)
@@ -89,6 +99,7 @@ def phase_response(
             "onset_phase": ("episode", _cycle_count(starts, expected) % 1.0),
             "phase_shift": mean,
             "n_strikes": n,
+            "strike_shift": each,
         }
     )
     for variable in result.data_vars.values():
@@ -97,6 +108,118 @@ def phase_response(
     return result
 
 
+@keeps_attrs
+def measure_phase_response(
+    control: xr.Dataset,
+    perturbed: Sequence[xr.Dataset],
+    onset: ArrayLike,
+    side: str = "right",
+    variable: str = "activation",
+    settle: int = 3,
+) -> xr.Dataset:
+    """Shift of the gait's phase and response of the muscles, from recordings.
+
+    Parameters
+    ----------
+    control : Dataset
+        Unperturbed recording with ground forces and `variable`.
+    perturbed : sequence of Dataset
+        Recordings from the same start, each perturbed at its own time; those that end early fell.
+    onset : array_like
+        When each perturbation began, on the clock of the recordings [s].
+    side : {"right", "left"}
+        Whose heel strikes are the rhythm.
+    variable : str
+        What muscles do, over time and muscle (or channel).
+    settle : int
+        Heel strikes after the onset that the lasting shift leaves out.
+
+    Returns
+    -------
+    Dataset
+        What :func:`phase_response` gives; and ``fell (episode)`` (0 or 1: shorter than the
+        control), ``muscle_response (episode, time, muscle)``: perturbed less control, over time
+        since the onset [s], NaN where a run has ended; ``mean_response (episode, muscle)``, its
+        mean over one mean cycle of the control from the onset, and ``peak_response``, the largest
+        deviation within it, with its sign (both NaN where the run fell within it).
+
+    Raises
+    ------
+    InvalidInputError
+        If there is no perturbed recording, clocks or muscles differ, heel strikes are too few, or
+        an onset lies outside the recording.
+
+    Examples
+    --------
+    >>> time = np.arange(800) / 100
+    >>> def walk(late, active):
+    ...     force = np.zeros((800, 2, 3))
+    ...     force[:, 0, 2] = 700.0 * ((time - late) % 1.0 < 0.6)
+    ...     return xr.Dataset(
+    ...         {
+    ...             "ground_force": (("time", "contact", "space"), force, {"units": "N"}),
+    ...             "activation": (("time", "muscle"), active[:, None], {"units": "1"}),
+    ...         },
+    ...         {"time": time, "muscle": ["soleus_r"], "contact": ["right", "left"],
+    ...          "space": ["x", "y", "z"]},
+    ...     )
+    >>> after = time >= 2.5
+    >>> response = measure_phase_response(
+    ...     walk(0.0, 0.0 * time), [walk(0.1 * after, 0.2 * after)], onset=[2.5]
+    ... )
+    >>> response.onset_phase.values.round(1), response.phase_shift.values.round(1)
+    (array([0.5]), array([-0.1]))
+    >>> response.mean_response.values.round(2)
+    array([[0.2]])
+    """
+    choice("side", side, SIDES)
+    if not len(perturbed):
+        raise InvalidInputError("There is no perturbed recording.")
+    starts = np.atleast_1d(np.asarray(onset, dtype=float))
+    key = f"heel_strike_{side}"
+    expected = gait_events(control)[key]
+    result = phase_response([gait_events(x)[key] for x in perturbed], expected, starts, settle)
+    before = _variable(control, variable)
+    dim = muscle_dim(before)
+    times, step = grid(before, "time")
+    first = np.rint((starts - times[0]) / step).astype(int)
+    if not ((first >= 0) & (first < times.size)).all():
+        raise InvalidInputError(
+            f"Every onset must lie between {times[0]:.3f} and {times[-1]:.3f} s, got "
+            f"{', '.join(f'{t:.3f}' for t in starts)}."
+        )
+    n = times.size - int(first.min())
+    runs = [
+        perturbation_response(_variable(x, variable), before, onset=float(t)).transpose("time", dim)
+        for x, t in zip(perturbed, starts, strict=True)
+    ]
+    values = np.full((len(runs), n, before.sizes[dim]), np.nan)
+    for row, run, k in zip(values, runs, first, strict=True):  # runs differ in length
+        kept = run.values[k:]
+        row[: len(kept)] = kept
+    cycle = values[:, : max(1, round(float(np.diff(expected).mean()) / step))]
+    largest = np.take_along_axis(cycle, np.abs(np.nan_to_num(cycle)).argmax(1)[:, None], 1)[:, 0]
+    whole = np.isfinite(cycle).all(axis=1)
+    units = {"units": str(before.attrs.get("units", "1"))}
+    size = np.array([x.sizes["time"] for x in perturbed])
+    coords = {str(k): v for k, v in before.coords.items() if "time" not in v.dims}
+    coords["time"] = xr.Variable("time", np.arange(n) * step, {"units": "s"})
+    measured = xr.Dataset(
+        {
+            "fell": ("episode", (size < times.size).astype(int), {"units": "1"}),
+            "muscle_response": (("episode", "time", dim), values, units),
+            "mean_response": (
+                ("episode", dim), np.where(whole, cycle.mean(axis=1), np.nan), units
+            ),
+            "peak_response": (("episode", dim), np.where(whole, largest, np.nan), units),
+        },
+        coords,
+    )  # fmt: skip
+    about = {"side": side, "variable": variable, "n_fell": int((size < times.size).sum())}
+    return result.merge(measured).assign_attrs(result.attrs | about)
+
+
+@keeps_attrs
 def perturbation_response(
     perturbed: Data, control: Data, onset: float, dim: str = "time"
 ) -> xr.DataArray:
@@ -128,7 +251,7 @@ def perturbation_response(
     >>> perturbation_response(control + (time > 0.15), control, onset=0.2).values
     array([0., 0., 1., 1., 1.])
     """
-    x, y = pick(perturbed, (dim,)), pick(control, (dim,))
+    x, y = pick(perturbed, (dim,), attrs=True), pick(control, (dim,))
     exact_align(x, y, exclude=(dim,))
     n = min(x.sizes[dim], y.sizes[dim])
     x, y = x.isel({dim: slice(n)}), y.isel({dim: slice(n)})
@@ -136,6 +259,11 @@ def perturbation_response(
     times, _ = grid(x, dim)
     difference = (x - y).assign_attrs(x.attrs)
     return difference.assign_coords({dim: (dim, times - onset, {"units": "s"})})
+
+
+def _variable(recording: xr.Dataset, name: str) -> xr.DataArray:
+    array = pick(recording, ("time",), name)
+    return array.transpose("time", muscle_dim(array))
 
 
 def _cycle_count(times: ArrayLike, strikes: np.ndarray) -> np.ndarray:
