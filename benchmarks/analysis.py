@@ -7,6 +7,7 @@ from __future__ import annotations
 
 import argparse
 import os
+import sys
 import time
 import warnings
 from collections.abc import Callable
@@ -16,14 +17,14 @@ import xarray as xr
 from scipy import stats
 from scipy.ndimage import gaussian_filter1d
 
-from kinesis_neuro.analysis.bands import bootstrap_band
+from kinesis_neuro.analysis.bands import bootstrap_band, mixed_model_band
 from kinesis_neuro.analysis.circular import kuiper_test, rayleigh_test, watson_williams_test
 from kinesis_neuro.analysis.clusters import cluster_permutation_test
 from kinesis_neuro.analysis.correlation import correlation_matrix
 from kinesis_neuro.analysis.locking import phase_locking
 from kinesis_neuro.analysis.nmf import factorize, scikit_learn_factors
 from kinesis_neuro.analysis.synergy import extract_synergies
-from kinesis_neuro.analysis.synergy_match import match_synergies
+from kinesis_neuro.analysis.synergy_match import cross_reconstruction, match_synergies
 from kinesis_neuro.analysis.synergy_rank import RULES
 from kinesis_neuro.synthetic import gait_emg
 
@@ -147,6 +148,7 @@ def false_positives(n: int) -> None:
     draw = lambda: xr.Dataset({"weights": (("synergy", "muscle"), rng.random((4, 13)) ** 3)})  # noqa: E731
     count = sum(float(match_synergies(draw(), draw(), 99).mean_p_value) <= 0.05 for _ in range(n))
     print("| synergy matching, 4 x 13 |", within(count, n), "|")
+    further_false_positives(n)
     for n_subjects in (6, 10, 20):
         curves = np.moveaxis(smooth((n, n_subjects), 6), 1, 0)
         data = xr.DataArray(curves, grid, dims)
@@ -158,43 +160,109 @@ def false_positives(n: int) -> None:
         print(f"| point-wise band, n = {n_subjects}, part of points missed | {part:.3f} |")
 
 
+def further_false_positives(n: int) -> None:
+    """Tests of two samples on the circle, of synergies with their activations, of mixed models."""
+    rng = np.random.default_rng(1)
+    count = sum(float(kuiper_test(x, y).p_value) < 0.05 for x, y in rng.random((n, 2, 25)))
+    print("| Kuiper, two samples of 25 (ties between steps: conservative) |", within(count, n), "|")
+
+    def synergies() -> xr.Dataset:
+        centre, width = rng.random(4), rng.uniform(2, 12, 4)
+        bursts = np.exp(width * (np.cos(2 * np.pi * (PHASE[:, None] - centre)) - 1))
+        return xr.Dataset(
+            {
+                "weights": (("synergy", "muscle"), rng.random((4, 13)) ** 3),
+                "mean_activation": (("phase", "synergy"), bursts),
+            },
+            {"phase": PHASE},
+        )
+
+    def matched() -> xr.Dataset:
+        return match_synergies(synergies(), synergies(), 99, criterion="both")
+
+    count = sum(float(matched().mean_p_value) <= 0.05 for _ in range(n))
+    print("| synergy matching by weights and activations, 4 x 13 |", within(count, n), "|")
+    n_few = n // 4  # each takes a while
+    count = 0
+    for _ in range(n_few):
+        found = synergies()
+        data = xr.dot(found.mean_activation, synergies().weights, dim="synergy")
+        count += int(float(cross_reconstruction(found, data, 99).p_value) <= 0.05)
+    print("| cross-reconstruction, 4 synergies of 13 muscles |", within(count, n_few), "|")
+    missed = rejected = 0
+    grid = {"phase": np.linspace(0, 1, 6)}
+    for _ in range(n_few):
+        subject = np.repeat(np.arange(8), rng.integers(2, 7, 8))
+        own = rng.standard_normal((8, 6)).cumsum(axis=1)[subject]
+        values = own + rng.standard_normal(own.shape)
+        data = xr.DataArray(values, grid, ("cycle", "phase")).assign_coords(
+            subject=("cycle", subject)
+        )
+        # A condition of cycles within people, and of nothing.
+        band = mixed_model_band(data, rng.integers(0, 2, subject.size), n_simulations=1000)
+        rejected += int(band.slope_p[2] < 0.05)
+        missed += 1 - int(((band.slope_low <= 0) & (band.slope_high >= 0)).all())
+    print("| mixed model, slope at a point, 8 subjects |", within(rejected, n_few), "|")
+    print("| mixed model, simultaneous band of the slope, misses |", within(missed, n_few), "|")
+
+
 def ranks(n: int) -> None:
     print("\n| rule | right rank (3 to 6 of 13 muscles, 20 dB) | independent noise: rank of 9 |")
     print("|---|---|---|")
     right = dict.fromkeys(RULES, 0)
     noise: dict[str, list[int]] = {rule: [] for rule in RULES}
-    cosine, lowest = [], []
     for seed in range(n):
         rank = 3 + seed % 4
         emg = gait_emg(1, 12, rank, seed=seed, n_channels=13).isel(subject=0)
         found = extract_synergies(emg.envelope, n_restarts=5, seed=seed)
         for rule in RULES:
             right[rule] += int(found[f"chosen_{rule}"]) == rank
-        truth = xr.Dataset({"weights": emg.synergy_weight})
-        known = extract_synergies(emg.envelope, rank, n_restarts=10, normalize="none")
-        similarity = match_synergies(truth, known, 10).similarity.values
-        cosine.append(similarity.mean())
-        lowest.append(similarity.min())
         if seed % 4 == 0:
             noisy = unrelated(9, 10, seed)
             chance = extract_synergies(noisy, rule="parallel_analysis", n_restarts=5)
             for rule in RULES:
                 noise[rule].append(int(chance[f"chosen_{rule}"]))
+        if seed % 10 == 9:  # to look at while it runs
+            print(f"{seed + 1} draws: {right}", file=sys.stderr, flush=True)
     for rule in RULES:
         usual = np.median(noise[rule])
         print(f"| {rule} | {right[rule]} of {n} | median {usual:.0f} (0: none up to rank 8) |")
-    for name, values in (("mean", cosine), ("lowest", lowest)):
-        least, few, usual = np.quantile(values, [0.0, 0.05, 0.5])
-        print(
-            f"\nCosine of recovered synergies, {name} of each draw: least {least:.3f}, 5 % "
-            f"{few:.3f}, median {usual:.3f}; >= 0.98 in {np.mean(np.array(values) >= 0.98):.0%}."
-        )
+
+
+def recovery(n: int) -> None:
+    """Cosine of known synergies with those found, without noise and with it."""
+    print("\n| zero weights | ranks | noise | VAF, least | lowest cosine >= 0.98 | "
+          "mean cosine >= 0.98 | lowest cosine: least, 5 %, median |")  # fmt: skip
+    print("|---|---|---|---|---|---|---|")
+    for exclusive in (0.0, 0.5):
+        for ranks_of in ((3, 4), (5, 6)):
+            for noise, snr_db in (("none", 200.0), ("20 dB", 20.0)):
+                vaf, similarity = [], []
+                for seed in range(n // 2):
+                    rank = ranks_of[seed % 2]
+                    emg = gait_emg(1, 12, rank, snr_db=snr_db, seed=seed, n_channels=13,
+                                   exclusive=exclusive).isel(subject=0)  # fmt: skip
+                    truth = xr.Dataset({"weights": emg.synergy_weight})
+                    found = extract_synergies(emg.envelope, rank, n_restarts=10, normalize="none")
+                    vaf.append(float(found.vaf))
+                    similarity.append(match_synergies(truth, found, 1).similarity.values)
+                lowest = np.array([s.min() for s in similarity])
+                good = [np.mean([f(s) >= 0.98 for s in similarity]) for f in (np.min, np.mean)]
+                shown = ", ".join(f"{v:.3f}" for v in np.quantile(lowest, [0.0, 0.05, 0.5]))
+                print(
+                    f"| {exclusive:.0%} | {ranks_of[0]}, {ranks_of[1]} | {noise} | {min(vaf):.4f} "
+                    f"| {good[0]:.0%} | {good[1]:.0%} | {shown} |",
+                    flush=True,
+                )
 
 
 def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__)
     parser.add_argument("--quick", action="store_true", help="a tenth of the draws")
-    parser.add_argument("--only", choices=("speed", "false_positives", "ranks"))
+    parser.add_argument(
+        "--only",
+        choices=("speed", "false_positives", "further_false_positives", "ranks", "recovery"),
+    )
     arguments = parser.parse_args()
     part = 10 if arguments.quick else 1
     print(f"Load before: {os.getloadavg()[0]:.1f} on {os.cpu_count()} cores.")
@@ -202,8 +270,12 @@ def main() -> None:
         speed()
     if arguments.only in (None, "false_positives"):
         false_positives(1000 // part)
+    if arguments.only == "further_false_positives":  # a part of those above
+        further_false_positives(1000 // part)
     if arguments.only in (None, "ranks"):
         ranks(200 // part)
+    if arguments.only in (None, "recovery"):
+        recovery(200 // part)
 
 
 if __name__ == "__main__":

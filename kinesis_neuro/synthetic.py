@@ -34,6 +34,7 @@ def gait_emg(
     n_phase: int = 101,
     jitter: float = 0.01,
     subject_sd: float = 0.0,
+    exclusive: float = 0.0,
 ) -> xr.Dataset:
     """Make envelopes of walking people of which everything is known.
 
@@ -61,6 +62,11 @@ def gait_emg(
     subject_sd : float
         How people differ: SD of the logarithm of their weights, and ten percent of it as the SD
         of their bursts' timing [cycles].
+    exclusive : float
+        Part of the small weights (muscles that a synergy is not mainly about) that are zero, 0 to
+        1. With none, as by default, no muscle is free of any synergy; the mixture then has many
+        exact factorisations, of which the one it was made of is nothing special (Donoho & Stodden
+        2003). From about a half on, there is next to one.
 
     Returns
     -------
@@ -97,12 +103,14 @@ def gait_emg(
             "n_phase must be 3 or more, jitter and subject_sd not negative; got "
             f"{n_phase}, {jitter}, {subject_sd}."
         )
+    if not 0 <= exclusive <= 1:
+        raise InvalidInputError(f"exclusive must lie between 0 and 1, got {exclusive}.")
     rng = np.random.default_rng(seed)
     lags = np.broadcast_to(np.asarray(lag, dtype=float), (n_subjects,)).copy()
     center = (np.arange(n_synergies) + rng.uniform(0.2, 0.8, n_synergies)) / n_synergies
     width = rng.uniform(0.05, 0.10, n_synergies)
     centers = center + 0.1 * subject_sd * rng.standard_normal((n_subjects, n_synergies))
-    weights = _weights(rng, n_synergies, n_channels)
+    weights = _weights(rng, n_synergies, n_channels, exclusive)
     weights = weights * np.exp(
         subject_sd * rng.standard_normal((n_subjects, n_synergies, n_channels))
     )
@@ -147,7 +155,7 @@ def gait_emg(
             "synthetic": encode_attr(
                 counts
                 | {"lag": lags, "snr_db": snr_db, "seed": seed, "jitter": jitter}
-                | {"subject_sd": subject_sd}
+                | {"subject_sd": subject_sd, "exclusive": exclusive}
             ),
         },
     )
@@ -241,10 +249,14 @@ def raw_gait_emg(
     )
 
 
-def _weights(rng: np.random.Generator, n_synergies: int, n_channels: int) -> FloatArray:
+def _weights(
+    rng: np.random.Generator, n_synergies: int, n_channels: int, exclusive: float
+) -> FloatArray:
     """Weights (synergy, channel): each channel has a main synergy and a little of the others."""
     main = np.arange(n_channels) % n_synergies
     weights = rng.uniform(0.0, 0.15, (n_synergies, n_channels))
+    if exclusive:  # without, the generator is left where it was
+        weights[rng.random(weights.shape) < exclusive] = 0.0
     weights[main, np.arange(n_channels)] = rng.uniform(0.6, 1.0, n_channels)
     return weights
 

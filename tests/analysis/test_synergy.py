@@ -88,6 +88,23 @@ def test_known_synergies_at_20_db(seed: int, average: bool) -> None:
     assert float(principal_angles(truth, found).max()) < 0.2
 
 
+@pytest.mark.parametrize("seed", [2, 3, 7, 10])
+def test_five_and_six_synergies_at_20_db_where_the_truth_is_the_only_one(seed: int) -> None:
+    emg = gait_emg(1, 12, 3 + seed % 4, seed=seed, n_channels=13, exclusive=0.75).isel(subject=0)
+    found = extract_synergies(emg.envelope, emg.sizes["synergy"], normalize="none", n_restarts=8)
+    truth = xr.Dataset({"weights": emg.synergy_weight})
+    assert (match_synergies(truth, found, n_null=10).similarity >= 0.98).all()
+
+
+def test_a_mixture_without_zeros_has_other_factorisations_that_are_as_exact() -> None:
+    """Why the truth is not always found: nothing in the data tells it from the others."""
+    emg = gait_emg(1, 12, 6, snr_db=200, seed=7, n_channels=13).isel(subject=0)
+    found = extract_synergies(emg.envelope, 6, normalize="none", n_restarts=8)
+    assert float(found.vaf) > 0.9999
+    truth = xr.Dataset({"weights": emg.synergy_weight})
+    assert float(match_synergies(truth, found, n_null=10).similarity.min()) < 0.99
+
+
 def test_labels_units_and_conventions() -> None:
     data, _, _ = draw(3, seed=2)
     data = data.assign_coords(side=("muscle", ["right"] * 12))
@@ -244,6 +261,32 @@ def test_match_of_unequal_numbers_lists_what_is_left() -> None:
         match_synergies(whole, whole.isel(muscle=slice(11)))
     with pytest.raises(InvalidInputError, match="criterion='weights'"):
         match_synergies(whole, whole, criterion="both")
+
+
+def test_matching_by_weights_and_activations() -> None:
+    """Weights that say nothing are told apart by when they are active, and the null knows it."""
+    weight, activation = synergies_of(4, 12, np.random.default_rng(2))
+
+    def synergies(order: list[int], later: int, weight: np.ndarray = weight) -> xr.Dataset:
+        curves = np.roll(activation[:, order], later, axis=0)
+        return xr.Dataset(
+            {
+                "weights": (("synergy", "muscle"), weight[order]),
+                "mean_activation": (("phase", "synergy"), curves),
+            },
+            {"phase": PHASE},
+        )
+
+    order = [2, 0, 3, 1]
+    alike = np.ones((4, 12)) + 0.01 * weight
+    a, b = synergies([0, 1, 2, 3], 0, alike), synergies(order, 0, alike[:, ::-1])
+    matched = match_synergies(a, b, n_null=200, criterion="both")
+    np.testing.assert_array_equal(matched.match, np.argsort(order))
+    assert float(matched.mean_p_value) < 0.05
+    late = match_synergies(synergies([0, 1, 2, 3], 0), synergies(order, 5), criterion="both")
+    index = (np.arange(4), late.match.values)
+    np.testing.assert_allclose(late.activation_lag.values[index], 0.1, atol=1e-6)
+    np.testing.assert_allclose(late.activation_peak_similarity.values[index], 1, atol=1e-6)
 
 
 def test_cross_reconstruction_finds_what_is_not_shared() -> None:

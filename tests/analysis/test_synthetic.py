@@ -39,6 +39,13 @@ def test_noise_has_its_power(snr_db: float) -> None:
     assert emg.envelope.values.min() >= 0.0
 
 
+def test_small_weights_may_be_zero() -> None:
+    weight = gait_emg(1, 1, 4, n_channels=13, exclusive=0.5, seed=2).synergy_weight.values[0]
+    assert 0.3 < (weight == 0).mean() < 0.5
+    assert (weight.max(axis=0) >= 0.6).all()
+    assert (gait_emg(1, 1, 4).synergy_weight.values > 0).all()
+
+
 def test_jitter_has_its_size() -> None:
     emg = gait_emg(1, 500, 3, jitter=0.02)
     assert emg.cycle_shift.values.std() == pytest.approx(0.02, rel=0.1)
@@ -60,6 +67,7 @@ def test_raw_emg_follows_its_envelope_and_has_events() -> None:
     [
         ({"n_subjects": 0}, "n_subjects must be 1 or more"),
         ({"n_synergies": 10}, "10 synergies cannot be told apart on 9 channels"),
+        ({"exclusive": 1.5}, "exclusive must lie between 0 and 1"),
         ({"jitter": -1.0}, "jitter and subject_sd not negative"),
     ],
 )
