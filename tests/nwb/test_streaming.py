@@ -80,7 +80,6 @@ def test_a_lazy_variable_is_read_in_blocks(
 
 @pytest.mark.usefixtures("small_blocks")
 def test_dask(values: np.ndarray, path: Path, lossless: Callable) -> None:
-    pytest.importorskip("dask")
     dataset = dataset_of(values)
     write_nwb(dataset.chunk({"time": 3000}), path)
     with read_nwb(path) as found:
