@@ -26,7 +26,7 @@ def keeps_attrs(function: Callable[_Parameters, _Result]) -> Callable[_Parameter
 
     @functools.wraps(function)
     def wrapped(*args: _Parameters.args, **kwargs: _Parameters.kwargs) -> _Result:
-        with xr.set_options(keep_attrs=True):
+        with xr.set_options(keep_attrs=True):  # type: ignore[no-untyped-call]
             return function(*args, **kwargs)
 
     return wrapped
