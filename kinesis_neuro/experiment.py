@@ -110,7 +110,7 @@ def perturb(
     starts = np.arange(phases) / phases if isinstance(phases, int) else np.asarray(phases, float)
     if starts.ndim != 1 or not starts.size or not ((starts >= 0) & (starts < 1)).all():
         raise InvalidInputError(
-            f"phases must be a positive number of them, or phases from 0 to below 1, got {phases!r}."
+            f"phases must be how many, or phases from 0 to below 1, got {phases!r}."
         )
     if not (np.isfinite(after) and after >= 0):
         raise InvalidInputError(f"after must not be negative, got {after} s.")

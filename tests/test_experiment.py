@@ -128,8 +128,8 @@ def test_a_push_in_many_directions(motion: ReferenceMotion) -> None:
 @pytest.mark.parametrize(
     ("change", "message"),
     [
-        ({"phases": 0}, "phases must be"),
-        ({"phases": [0.2, 1.0]}, "phases must be"),
+        ({"phases": 0}, "phases must be how many"),
+        ({"phases": [0.2, 1.0]}, "phases must be how many"),
         ({"after": -1.0}, "after must not be negative"),
         ({"perturbation": SilentMuscle("soleus")}, "Unknown muscle 'soleus'"),
         ({"perturbation": Push(duration=0.0)}, "duration must be positive"),
