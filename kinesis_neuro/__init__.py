@@ -30,6 +30,7 @@ if TYPE_CHECKING:
     )
     from kinesis_neuro.analysis.synergy import extract_synergies as extract_synergies
     from kinesis_neuro.analysis.synergy_match import match_synergies as match_synergies
+    from kinesis_neuro.body.conditions import MuscleCondition as MuscleCondition
     from kinesis_neuro.body.models import load_body as load_body
     from kinesis_neuro.emg.datasets import list_subjects as list_subjects
     from kinesis_neuro.emg.datasets import load_subject as load_subject
@@ -53,6 +54,7 @@ if TYPE_CHECKING:
 # The same table as above, for the running program; a test holds the two together.
 _MODULE_OF = {
     "KinesisError": "kinesis_neuro.errors",
+    "MuscleCondition": "kinesis_neuro.body.conditions",
     "ReferenceMotion": "kinesis_neuro.motion.reference",
     "TrainConfig": "kinesis_neuro.learn.config",
     "circular_mean": "kinesis_neuro.analysis.circular",

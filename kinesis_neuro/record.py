@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from dataclasses import asdict
 from pathlib import Path
 from typing import Any
 
@@ -9,6 +10,7 @@ import numpy as np
 import xarray as xr
 from numpy.typing import NDArray
 
+from kinesis_neuro.body.conditions import MuscleCondition
 from kinesis_neuro.body.kinematics import split_sensors
 from kinesis_neuro.body.models import PHYSICS_RATE, Body
 from kinesis_neuro.body.recording import Samples, assemble_recording, feet
@@ -24,6 +26,7 @@ from kinesis_neuro.learn.play import (
 )
 from kinesis_neuro.learn.policy import Policy, untrained_policy
 from kinesis_neuro.provenance import hash_arrays, provenance
+from kinesis_neuro.schema import encode_attr
 
 RATES = ("physics", "control")
 
@@ -43,6 +46,7 @@ def record(
     *,
     start: float | None = None,
     on_fall: str = "stop",
+    condition: MuscleCondition | None = None,
     n_threads: int | None = None,
     prepare: Any = None,
 ) -> xr.Dataset:
@@ -67,6 +71,9 @@ def record(
         What happens when a tracked body is farther from the reference than the task allows: the
         recording ends there; or a new episode starts at another phase, until the duration is
         full (for policies that cannot walk; bin by ``reference_phase`` then).
+    condition : MuscleCondition, optional
+        Of the muscles (fatigue, weakness, silence, delay, noise); the one that the policy was
+        trained with if not given.
     n_threads : int, optional
         Physics threads; they do not change the result.
     prepare : callable, optional
@@ -76,6 +83,8 @@ def record(
     -------
     xarray.Dataset
         See ``schema.RECORDING``, and ``reference_phase`` (time) and ``episode_index`` (time).
+        Under a condition also ``excitation_demand`` and, with fatigue, ``fatigued`` and
+        ``resting`` (time, muscle), and ``attrs["condition"]`` (JSON).
         ``attrs["n_falls"]`` counts falls, ``attrs["n_diverged"]`` those of them in which the
         physics diverged.
 
@@ -83,6 +92,14 @@ def record(
     ------
     InvalidInputError
         If an argument is out of its range, or the motion is too short.
+
+    Examples
+    --------
+    >>> from kinesis_neuro import MuscleCondition, record
+    >>> weak = MuscleCondition(strength=(("soleus_r", 0.5),))
+    >>> recording = record("walk", duration=0.1, condition=weak)
+    >>> "excitation_demand" in recording
+    True
     """
     if rate not in RATES:
         raise InvalidInputError(
@@ -96,8 +113,15 @@ def record(
         raise InvalidInputError(f"duration must be a positive number of seconds, got {duration}.")
     played = untrained_policy(seed) if policy == "untrained" else as_policy(policy)
     reference = as_motions(motion, played)[0]
+    changed: dict[str, Any] = {} if condition is None else {"condition": condition}
     env = policy_env(
-        played, [reference], n_envs=1, n_threads=n_threads, seed=seed, duration=max(duration, 1.0)
+        played,
+        [reference],
+        n_envs=1,
+        n_threads=n_threads,
+        seed=seed,
+        duration=max(duration, 1.0),
+        **changed,
     )
     n_steps = control_steps(duration, env.config.control_rate)
     frame = _first_frame(env, start, n_steps)
@@ -166,6 +190,7 @@ class Trace:
     def __init__(self, env: ImitationEnv) -> None:
         self._rows: list[tuple[np.ndarray, ...]] = []
         self._held: list[tuple[int, np.ndarray, np.ndarray, int]] = []
+        self._muscles: list[dict[str, np.ndarray]] = []
         self._inner = env.on_physics_step
         env.on_physics_step = self._physics_step
 
@@ -176,6 +201,8 @@ class Trace:
         length = env.table.length[env.motion]
         phase = ((env.frame - 1) % length) / length
         simulation = env.simulation
+        states = simulation.muscle_states()
+        self._muscles.append({name: values.copy() for name, values in states.items()})
         self._rows.append(
             (
                 simulation.previous.copy(),
@@ -204,7 +231,11 @@ class Trace:
         qpos, qvel, activation = np.split(state[:, 1:], [model.nq, model.nq + model.nv], axis=1)
         force, center = feet(body, sensors)
         frames = split_sensors(body, sensors)
-        return Samples(qpos, qvel, excitation, activation, frames, reference, force, center)
+        names = self._muscles[0]
+        muscles = {name: np.stack([row[name][which] for row in self._muscles]) for name in names}
+        return Samples(
+            qpos, qvel, excitation, activation, frames, reference, force, center, muscles
+        )
 
     def recording(
         self,
@@ -233,6 +264,8 @@ class Trace:
             control_rate=env.config.control_rate,
             configuration={"task": dict(played.about.task), "duration": duration},
         )
+        if not env.config.condition.is_none:
+            attributes["condition"] = encode_attr(asdict(env.config.condition))
         dataset = assemble_recording(
             body,
             self.samples(body, which),
@@ -240,6 +273,7 @@ class Trace:
             action=self._repeated([action[which] for _, action, _, _ in self._held]),
             action_channels=env.action_channels,
             reward=self._repeated([reward[which] for _, _, reward, _ in self._held]),
+            model=env.simulation.model,
         )
         extra = {
             "reference_phase": (

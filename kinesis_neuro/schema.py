@@ -47,8 +47,7 @@ class LabelSpec(NamedTuple):
 class VariableSpec(NamedTuple):
     """A variable of a recording: dims in order, SI units, and what it is with its sign.
 
-    Joints mix rotations and translations. There the units name both (``rad or m``), and the
-    coordinate ``joint_unit`` tells which.
+    Joints mix rotations and translations: their units name both, ``joint_unit`` tells which.
     """
 
     dims: tuple[str, ...]
@@ -97,6 +96,9 @@ RECORDING: Mapping[str, VariableSpec] = MappingProxyType(
     {
         "excitation": VariableSpec(_MUSCLE, "1", "neural excitation, 0 to 1"),
         "activation": VariableSpec(_MUSCLE, "1", "muscle activation, 0 to 1"),
+        "excitation_demand": VariableSpec(_MUSCLE, "1", "asked of a muscle in a condition"),
+        "fatigued": VariableSpec(_MUSCLE, "1", "share of the muscle that is fatigued (3CC-r)"),
+        "resting": VariableSpec(_MUSCLE, "1", "share of the muscle that is at rest (3CC-r)"),
         "muscle_force": VariableSpec(_MUSCLE, "N", "musculotendon force, tension positive"),
         "muscle_length": VariableSpec(_MUSCLE, "m", "musculotendon length"),
         "muscle_velocity": VariableSpec(_MUSCLE, "m/s", "lengthening positive"),
@@ -142,7 +144,7 @@ RECORDING_ATTRIBUTES: Mapping[str, type] = MappingProxyType(
 
 KINDS = ("any", "recording")
 
-# Time may differ from start + arange(n) / rate by this part of a sample: rounding, not a gap.
+# Time may leave start + arange(n) / rate by this part of a sample: rounding, not a gap.
 _TIME_TOLERANCE = 1e-3
 _INDEX_TYPES = MappingProxyType(
     {

@@ -34,6 +34,14 @@ _MOMENT_SCALE = (
     ("ankle_angle", 50.0),
     ("subtalar", 15.0),
     ("mtp", 5.0),
+    # A third of what adults can (shoulder, elbow), and what moves a hand (wrist, fingers).
+    ("elv_angle", 20.0),
+    ("shoulder_", 20.0),
+    ("elbow_", 20.0),
+    ("pro_sup", 5.0),
+    ("deviation", 5.0),
+    ("flexion_", 5.0),
+    *((finger, 0.5) for finger in ("cmc", "mp_", "ip_", "mcp", "pm", "md")),
 )
 _TRUNK_MOMENT = 50.0
 

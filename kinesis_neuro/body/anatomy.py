@@ -7,6 +7,7 @@ leg, Bruno et al. 2015 for the trunk, Saul et al. 2015 for the arm).
 from __future__ import annotations
 
 import re
+from collections.abc import Sequence
 
 from kinesis_neuro.errors import InvalidInputError
 
@@ -39,6 +40,11 @@ _GROUPS: tuple[tuple[str, str], ...] = (
 GROUPS = tuple(dict.fromkeys(group for _, group in _GROUPS))
 """All group names."""
 
+# Independent joints of trunk, shoulders, elbows and wrists; fingers weigh nothing in a posture.
+_UPPER_JOINTS = re.compile(
+    r"(flex_extension|lat_bending|axial_rotation|elv_angle|shoulder_elv|shoulder_rot"
+    r"|elbow_flexion|pro_sup|deviation|flexion)(_[rl])?"
+)
 _ARM_GROUPS = ("shoulder", "elbow", "wrist", "fingers", "thumb")
 
 
@@ -85,3 +91,14 @@ def muscle_side(muscle: str) -> str:
     if muscle.endswith("_r") or muscle_group(muscle) in _ARM_GROUPS:
         return "right"
     return "midline"
+
+
+def upper_joints(joints: Sequence[str]) -> tuple[str, ...]:
+    """Joints that trunk and arms hold a posture with.
+
+    Examples
+    --------
+    >>> upper_joints(["hip_flexion_r", "lat_bending", "elbow_flexion_l", "mcp2_flexion_l"])
+    ('lat_bending', 'elbow_flexion_l')
+    """
+    return tuple(name for name in joints if _UPPER_JOINTS.fullmatch(name))

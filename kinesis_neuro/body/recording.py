@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 
 import mujoco
 import numpy as np
@@ -65,6 +65,8 @@ class Samples:
         Where the reference has the segments [m].
     ground_force, center_of_pressure : ndarray, shape (n, 2, 3)
         Of the right and the left foot [N], [m].
+    muscle_states : mapping of str to ndarray, shape (n, n_muscles)
+        What else the muscles were in: compartments of fatigue, the demand on them.
     """
 
     qpos: FloatArray
@@ -75,6 +77,7 @@ class Samples:
     reference: FloatArray
     ground_force: FloatArray
     center_of_pressure: FloatArray
+    muscle_states: Mapping[str, FloatArray] = field(default_factory=dict)
 
 
 def assemble_recording(
@@ -86,6 +89,7 @@ def assemble_recording(
     action_channels: Sequence[str] = (),
     reward: FloatArray | None = None,
     rate: float = PHYSICS_RATE,
+    model: mujoco.MjModel | None = None,
 ) -> xr.Dataset:
     """Make a recording of samples.
 
@@ -100,13 +104,15 @@ def assemble_recording(
     reward : ndarray, shape (n,), optional
     rate : float
         Samples a second [Hz].
+    model : mujoco.MjModel, optional
+        Whose muscles made the forces, where they are weaker than the body's own.
 
     Returns
     -------
     xarray.Dataset
         In the schema of a recording; ``action`` and ``reward`` only where given.
     """
-    model, frames = body.model, samples.frames
+    model, frames = body.model if model is None else model, samples.frames
     muscles = MuscleParameters.from_model(model)
     length, velocity = frames.muscle_length, frames.muscle_velocity
     force = muscles.force(samples.activation, length, velocity)
@@ -149,6 +155,7 @@ def assemble_recording(
         "quaternion": np.array(["w", "x", "y", "z"]),
         "contact": np.array(FEET),
     }
+    values |= samples.muscle_states
     if reward is not None:
         values["reward"] = reward
     if action is not None:

@@ -2,9 +2,10 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 
 from kinesis_neuro.body.actuation import ACTUATIONS, FEEDFORWARD
+from kinesis_neuro.body.conditions import MuscleCondition
 from kinesis_neuro.body.models import CONTROL_RATE, PHYSICS_RATE
 from kinesis_neuro.errors import InvalidInputError, unknown_name
 
@@ -13,15 +14,23 @@ INITIAL_ACTIVATIONS = ("auto", "reference", "rest")
 
 @dataclass(frozen=True)
 class RewardWeights:
-    """Weights of the reward's terms; KINESIS's by default.
+    """Weights of the reward's terms and the scales within them; KINESIS's by default.
 
     Attributes
     ----------
     position, velocity, upright, energy : float
-        KINESIS's terms, see :mod:`kinesis_neuro.env.terms`.
+        KINESIS's ``w_pos``, ``w_vel``, ``w_upright``, ``w_energy``, see
+        :mod:`kinesis_neuro.env.terms`.
     restraint : float
         Of small actions. Where the reference's own moments are fed forward (``tracking``,
         ``moment``, ``least_effort``), it keeps what a policy adds to them small.
+    posture : float
+        Of bodies with a trunk: its joints and those of the arms at the reference's angles, which
+        are a standing posture where the reference holds none. Legs alone have no such term.
+    k_position, k_velocity, k_energy : float
+        KINESIS's ``k_pos`` [1/m^2], ``k_vel`` [s^2/m^2], ``k_energy`` [1].
+    k_upright, k_posture : float
+        [1/rad^2]; KINESIS's is 3.
     """
 
     position: float = 0.6
@@ -29,6 +38,12 @@ class RewardWeights:
     upright: float = 0.1
     energy: float = 0.1
     restraint: float = 0.0
+    posture: float = 0.2
+    k_position: float = 200.0
+    k_velocity: float = 5.0
+    k_upright: float = 3.0
+    k_energy: float = 0.05
+    k_posture: float = 5.0
 
 
 @dataclass(frozen=True)
@@ -54,8 +69,11 @@ class ImitationConfig:
         Excitation for a unit of action in ``tracking``.
     lookahead : tuple of int
         Control steps ahead at which the reference's joints are observed.
+    observations : tuple of str
+        Blocks that are observed, by name (see :mod:`kinesis_neuro.env.blocks`); ``kinesis`` stands
+        for KINESIS's own, and KINESIS's names are known. Ours if empty.
     observe_muscles : bool
-        Whether muscle lengths and velocities are observed (activations always are).
+        Whether muscle lengths and velocities are observed besides.
     initial_activation : {"auto", "reference", "rest"}
         Activation of the muscles in which episodes start, as a part of the body's state: static
         optimisation's at that frame of the reference, or 0.05 in all. From rest a body sinks for
@@ -67,7 +85,13 @@ class ImitationConfig:
     hard_starts : float
         Share of episodes that start where episodes have failed early, in proportion to how often;
         the others start anywhere.
+    hard_motions : float
+        Share of episodes whose motion is drawn in proportion to how often episodes of it fail: the
+        continuous alternative to mining (:mod:`kinesis_neuro.mining`).
     reward : RewardWeights
+    condition : MuscleCondition
+        Of the muscles: fatigue, weakness, silence, delay, noise. Feedback laws and static
+        optimisation do not know of it.
     """
 
     actuation: str = "moment"
@@ -80,11 +104,14 @@ class ImitationConfig:
     lead: int = 4
     action_scale: float = 0.25
     lookahead: tuple[int, ...] = (1, 5)
+    observations: tuple[str, ...] = ()
     observe_muscles: bool = False
     initial_activation: str = "auto"
     mirror: bool = True
     hard_starts: float = 0.0
+    hard_motions: float = 0.0
     reward: RewardWeights = RewardWeights()
+    condition: MuscleCondition = field(default_factory=MuscleCondition)
 
     def __post_init__(self) -> None:
         """Refuse values that no environment can be made from."""
@@ -99,6 +126,9 @@ class ImitationConfig:
             raise unknown_name("termination rule", self.termination_rule, ("any", "mean"))
         if self.initial_activation not in INITIAL_ACTIVATIONS:
             raise unknown_name("initial activation", self.initial_activation, INITIAL_ACTIVATIONS)
+        for name in ("hard_starts", "hard_motions"):
+            if not 0.0 <= getattr(self, name) <= 1.0:
+                raise InvalidInputError(f"{name} must be a share, got {getattr(self, name)}.")
         if self.duration < 1.0 / self.control_rate:
             raise InvalidInputError(
                 f"duration must be at least one control step of {1 / self.control_rate:.4f} s, "

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
+from typing import Protocol
 
 import numpy as np
 from numpy.typing import NDArray
@@ -12,7 +13,6 @@ from kinesis_neuro.body.effort import Sharing, moment_control
 from kinesis_neuro.body.muscle import MuscleParameters
 from kinesis_neuro.env.config import ImitationConfig
 from kinesis_neuro.env.reference_table import ReferenceTable
-from kinesis_neuro.env.simulation import Simulation
 
 FloatArray = NDArray[np.float64]
 IntArray = NDArray[np.intp]
@@ -37,6 +37,14 @@ class Plan:
     sharing: Sharing | None = None
 
 
+class Sensed(Protocol):
+    """Whatever has muscle sensors: a simulation, or some of its bodies."""
+
+    def sensor(self, name: str) -> FloatArray:
+        """A block of the sensors, shape (n_envs, width)."""
+        ...
+
+
 class Drive:
     """The actuation of a task: actions in, excitations out.
 
@@ -47,8 +55,8 @@ class Drive:
 
     Notes
     -----
-    The methods are told the simulation, whose muscle sensors are fed back, and where in which
-    motion its environments are.
+    The methods are told whose muscle sensors are fed back (a simulation, or some of its bodies),
+    and where in which motion these are.
     """
 
     def __init__(self, config: ImitationConfig, table: ReferenceTable) -> None:
@@ -58,7 +66,7 @@ class Drive:
         self.lead = config.lead
 
     def plan(
-        self, action: FloatArray, simulation: Simulation, motion: IntArray, frame: IntArray
+        self, action: FloatArray, simulation: Sensed, motion: IntArray, frame: IntArray
     ) -> Plan:
         """Prepare a control step that begins in these frames."""
         table, kind = self.table, self.config.actuation
@@ -73,7 +81,7 @@ class Drive:
         return Plan(action, sharing=Sharing.solve(asked, table.moment_matrix[rows]))
 
     def excite(
-        self, plan: Plan, simulation: Simulation, motion: IntArray, frame: IntArray
+        self, plan: Plan, simulation: Sensed, motion: IntArray, frame: IntArray
     ) -> FloatArray:
         """Excitations of the physics step in these frames, shape (n_envs, n_muscles)."""
         kind = self.config.actuation
@@ -89,7 +97,7 @@ class Drive:
     def held(
         self,
         plan: Plan,
-        simulation: Simulation,
+        simulation: Sensed,
         motion: IntArray,
         frame: IntArray,
         n_steps: int,
@@ -108,7 +116,7 @@ class Drive:
             total += self._around(plan, rows, feedback)
         return total / n_steps
 
-    def _feedback(self, simulation: Simulation, motion: IntArray, frame: IntArray) -> FloatArray:
+    def _feedback(self, simulation: Sensed, motion: IntArray, frame: IntArray) -> FloatArray:
         """Excitation that the distance from the reference adds, without bounds."""
         # Sensors are one physics step late; the feedback compares like with like.
         table, sensor = self.table, simulation.sensor

@@ -9,8 +9,10 @@ import numpy as np
 from numpy.typing import NDArray
 
 from kinesis_neuro.body.actuation import action_channels
+from kinesis_neuro.body.anatomy import upper_joints
 from kinesis_neuro.body.models import PHYSICS_RATE, Body
 from kinesis_neuro.env import terms
+from kinesis_neuro.env.conditioned import simulation_under
 from kinesis_neuro.env.config import ImitationConfig
 from kinesis_neuro.env.drive import Drive
 from kinesis_neuro.env.observation import Observer, tracked_bodies
@@ -68,7 +70,7 @@ class ImitationEnv:
     n_threads : int, optional
         Physics threads.
     seed : int
-        Of the generator that draws motions and starting frames.
+        Of the generator that draws motions, starting frames and the noise of muscles.
     auto_reset : bool
         Whether an episode that ends is followed by a new one at once.
     """
@@ -90,14 +92,20 @@ class ImitationEnv:
         )
         self.body: Body = self.table.body
         self.n_envs = n_envs
-        self.simulation = Simulation(self.body, n_envs, n_threads)
+        self.rng = np.random.default_rng(seed)
+        self.simulation = simulation_under(
+            self.config.condition, self.body, n_envs, n_threads, self.rng
+        )
         self.drive = Drive(self.config, self.table)
         self.action_channels = action_channels(self.body, self.config.actuation)
         self.auto_reset = auto_reset
-        self.rng = np.random.default_rng(seed)
         self.max_steps = round(self.config.duration * self.config.control_rate)
+        self._upper = np.array(
+            [7 + self.body.joints.index(name) for name in upper_joints(self.body.joints)], dtype=int
+        )
         self.observer = Observer(self.table, self.config, self.action_channels)
-        self.starts = Starts(self.table, self.config.decimation + 1, self.config.hard_starts)
+        hard = self.config.hard_starts, self.config.hard_motions
+        self.starts = Starts(self.table, self.config.decimation + 1, *hard)
         n = n_envs
         self.motion = np.zeros(n, dtype=np.intp)
         self.frame = np.zeros(n, dtype=np.intp)
@@ -148,9 +156,10 @@ class ImitationEnv:
             if table.feedforward is None or not self.config.starts_activated
             else table.feedforward[rows]
         )
-        self.simulation.reset(which, qpos, table.qvel[rows], activation)
+        simulation = self.simulation
+        simulation.reset(which, qpos, table.qvel[rows], activation)
         self._set_sensors(which, rows, shift)
-        self.excitation[which] = activation
+        self.excitation[which] = simulation.activation[which]
         return self.observe()
 
     def _set_sensors(
@@ -182,14 +191,6 @@ class ImitationEnv:
     def _where(self) -> tuple[Simulation, NDArray[np.intp], NDArray[np.intp]]:
         return self.simulation, self.motion, self.frame
 
-    def held_excitation(self, action: NDArray[np.floating]) -> FloatArray:
-        """Mean excitation that an action would give over a control step from the present state.
-
-        What a policy of excitations can learn from this one, see :meth:`Drive.held`.
-        """
-        plan = self.drive.plan(self.own_sides(action), *self._where())
-        return self.drive.held(plan, *self._where(), self.config.decimation)
-
     def step(self, action: NDArray[np.floating]) -> StepResult:
         """Advance all environments by one control step.
 
@@ -207,6 +208,7 @@ class ImitationEnv:
             self.excitation = self.drive.excite(plan, *self._where())
             wrench = None if self.wrench is None else self.wrench(self)
             diverged |= simulation.step(self.excitation, wrench)
+            self.excitation = simulation.excitation
             self.frame += 1
             self.mean_excitation += self.excitation
             if self.on_physics_step is not None:
@@ -235,6 +237,7 @@ class ImitationEnv:
         final = observation[done]
         early = terminated[done] & (episode_time[done] < EARLY)
         self.starts.report(self.motion[done], self.start_frame[done], early)
+        self.starts.report_motions(self.motion[done], terminated[done])
         if done.size and self.auto_reset:
             observation = self.reset(done)
         return StepResult(
@@ -244,18 +247,23 @@ class ImitationEnv:
     def _reward(
         self, distance: FloatArray, velocity_difference: FloatArray, action: FloatArray
     ) -> FloatArray:
-        weights = self.config.reward
+        weights, qpos = self.config.reward, self.simulation.qpos
         squared = np.square(distance).mean(axis=1)
         speed = np.square(velocity_difference).sum(axis=-1).mean(axis=1)
-        upright = terms.upright_reward(self.simulation.qpos[:, 3:7])
+        upright = terms.upright_reward(qpos[:, 3:7], weights.k_upright)
+        energy = terms.energy_reward(self.mean_excitation, weights.k_energy)
         parts = {
-            "position": weights.position * terms.position_reward(squared),
-            "velocity": weights.velocity * terms.velocity_reward(speed),
+            "position": weights.position * terms.position_reward(squared, weights.k_position),
+            "velocity": weights.velocity * terms.velocity_reward(speed, weights.k_velocity),
             "upright": weights.upright * upright,
-            "energy": weights.energy * terms.energy_reward(self.mean_excitation),
+            "energy": weights.energy * energy,
         }
         if weights.restraint:
             parts["restraint"] = weights.restraint * terms.restraint_reward(action)
+        if weights.posture and self._upper.size:
+            rows, _ = self.table.rows(self.motion, self.frame)
+            apart = qpos[:, self._upper] - self.table.qpos[rows][:, self._upper]
+            parts["posture"] = weights.posture * terms.posture_reward(apart, weights.k_posture)
         self.reward_parts = parts
         return np.sum(list(parts.values()), axis=0)
 
@@ -284,7 +292,11 @@ class ImitationEnv:
     def state_arrays(self) -> dict[str, NDArray]:
         """Everything that the next step depends on, but the generator, as arrays."""
         arrays = {name: getattr(self, name) for name in self._STATE}
-        counted = {"n_diverged": np.array([self.n_diverged]), "failure": self.starts.failure}
+        counted = {
+            "n_diverged": np.array([self.n_diverged]),
+            "failure": self.starts.failure,
+            "motion_failure": self.starts.motion_failure,
+        }
         return arrays | self.simulation.state_arrays() | counted
 
     def set_state_arrays(self, arrays: dict[str, NDArray]) -> None:
@@ -293,6 +305,8 @@ class ImitationEnv:
             getattr(self, name)[:] = arrays[name]
         self.n_diverged = int(arrays["n_diverged"][0])
         self.starts.failure = arrays["failure"].copy()
+        if "motion_failure" in arrays:  # later than the first checkpoints
+            self.starts.motion_failure = arrays["motion_failure"].copy()
         self.simulation.set_state_arrays(arrays)
 
     def close(self) -> None:

@@ -21,6 +21,7 @@ FloatArray = NDArray[np.float64]
 # Midline joints whose positive direction points to one side.
 _ODD_JOINTS = re.compile(r".*(lat_bending|axial_rotation|_LB|_AR)$")
 # Signs of the components of world or root-frame vectors; x is lateral.
+_OF_MUSCLES = ("activation", "muscle_length", "muscle_velocity", "muscle_force", "fatigued")
 _VECTOR = np.array([-1.0, 1.0, 1.0])
 _AXIAL = np.array([1.0, -1.0, -1.0])
 
@@ -72,6 +73,11 @@ class Mirror:
         self.tracked = _vectors(pairing(body.tracked_bodies))
         others = [name for name in body.tracked_bodies if name != body.tracked_bodies[0]]
         self.without_root = _vectors(pairing(others))
+        self.segments = _vectors(pairing(body.segments))
+        self.segments_without_root = _vectors(
+            pairing([name for name in body.segments if name != body.tracked_bodies[0]])
+        )
+        self.axes = _axes(pairing(body.segments))
         self.contacts = (pairing(body.contacts), np.ones(len(body.contacts)))
         self.action = (pairing(action_channels), _joint_signs(action_channels))
         self.vector = (np.arange(3), _VECTOR)
@@ -94,8 +100,16 @@ class Mirror:
             return self.axial
         if "joint_" in name:
             return self.joints
-        if name in ("activation", "muscle_length", "muscle_velocity"):
+        if name in _OF_MUSCLES:
             return self.muscles
+        if name == "root_tilt":
+            return np.arange(4), np.array([1.0, -1.0, 1.0, 1.0])
+        if name.startswith("local_body_"):
+            return {
+                "local_body_pos": self.segments_without_root,
+                "local_body_vel": self.segments,
+                "local_body_rot": self.axes,
+            }[name]
         if name == "contact":
             return self.contacts
         if name == "root_height":
@@ -115,3 +129,9 @@ def _joint_signs(names: Sequence[str]) -> FloatArray:
 def _vectors(pairs: NDArray[np.intp]) -> tuple[NDArray[np.intp], FloatArray]:
     """Permutation and signs for a flattened list of vectors."""
     return (3 * pairs[:, None] + np.arange(3)).ravel(), np.tile(_VECTOR, pairs.size)
+
+
+def _axes(pairs: NDArray[np.intp]) -> tuple[NDArray[np.intp], FloatArray]:
+    """The same for the first and third axis of each segment, of which the third is lateral."""
+    order = (6 * pairs[:, None] + np.arange(6)).ravel()
+    return order, np.tile(np.concatenate([_VECTOR, -_VECTOR]), pairs.size)

@@ -39,9 +39,13 @@ class Simulation:
         Number of bodies.
     n_threads : int, optional
         Physics threads; all processors by default.
+    model : mujoco.MjModel, optional
+        A variant of the body's model, of the same layout; the body's own if not given.
 
     Attributes
     ----------
+    excitation : ndarray, shape (n_envs, n_muscles)
+        What the muscles were given in the last step.
     state : ndarray, shape (n_envs, 1 + nq + nv + na)
         Time, positions, velocities, activations.
     previous : ndarray, shape (n_envs, 1 + nq + nv + na)
@@ -50,9 +54,16 @@ class Simulation:
         Of the state *before* the last step, as MuJoCo evaluates them.
     """
 
-    def __init__(self, body: Body, n_envs: int, n_threads: int | None = None) -> None:
-        model = body.model
-        self.body = body
+    def __init__(
+        self,
+        body: Body,
+        n_envs: int,
+        n_threads: int | None = None,
+        *,
+        model: mujoco.MjModel | None = None,
+    ) -> None:
+        model = body.model if model is None else model
+        self.body, self.model = body, model
         self.n_envs = n_envs
         self.n_threads = min(n_threads or default_threads(), n_envs)
         self._models = [model] * n_envs
@@ -61,6 +72,7 @@ class Simulation:
         self.state = np.zeros((n_envs, 1 + model.nq + model.nv + model.na))
         self.previous = self.state.copy()
         self.sensors = np.zeros((n_envs, model.nsensordata))
+        self.excitation = np.zeros((n_envs, model.nu))
         self._next = np.zeros((n_envs, 1, self.state.shape[1]))
         self._sensed = np.zeros((n_envs, 1, model.nsensordata))
         self._acceleration = np.zeros((n_envs, model.nv))
@@ -128,7 +140,8 @@ class Simulation:
             Bodies whose physics has diverged: non-finite or huge values, or another time than
             expected. Their states are put back to where they were before the step.
         """
-        model = self.body.model
+        model = self.model
+        self.excitation = excitation
         if wrench is None:
             spec, control = self._spec, self._control
         else:
@@ -165,6 +178,10 @@ class Simulation:
             self.state[sound] = new[sound]
             self._acceleration[~sound] = 0.0
         return ~sound
+
+    def muscle_states(self) -> dict[str, FloatArray]:
+        """States of the muscles beyond activation, before the last step; here there are none."""
+        return {}
 
     def state_arrays(self) -> dict[str, FloatArray]:
         """Everything that the next step depends on."""

@@ -1,4 +1,4 @@
-"""Where episodes start: anywhere in the motions, and more often where they have failed early."""
+"""Where episodes start: anywhere in the motions, and more often in and where they have failed."""
 
 from __future__ import annotations
 
@@ -28,7 +28,9 @@ class Starts:
     room : int
         Frames that must be left at the end of a motion that is not periodic.
     hard_share : float
-        Share of draws in proportion to failure.
+        Share of draws of frames in proportion to early failure from them.
+    hard_motions : float
+        Share of draws of motions in proportion to their failure, at any frame of theirs.
 
     Attributes
     ----------
@@ -36,10 +38,14 @@ class Starts:
         Weights of the motions in the even draw; by duration at first.
     failure : ndarray, shape (n_bins,)
         Running share of episodes from each bin that failed early.
+    motion_failure : ndarray, shape (n_motions,)
+        Running share of episodes of each motion that failed.
     """
 
-    def __init__(self, table: ReferenceTable, room: int, hard_share: float) -> None:
-        self.table, self.hard_share = table, hard_share
+    def __init__(
+        self, table: ReferenceTable, room: int, hard_share: float, hard_motions: float = 0.0
+    ) -> None:
+        self.table, self.hard_share, self.hard_motions = table, hard_share, hard_motions
         self.motion_weight = table.length / table.length.sum()
         self._room = np.where(table.periodic, 0, room)
         for motion, left in zip(table.motions, table.length - self._room, strict=True):
@@ -53,6 +59,7 @@ class Starts:
         self._motion_of = np.repeat(np.arange(n_bins.size), n_bins)
         self._bins_of_its_motion = n_bins[self._motion_of]
         self.failure = np.full(n_bins.sum(), 0.5)
+        self.motion_failure = np.full(n_bins.size, 0.5)
 
     def draw(
         self, n: int, rng: np.random.Generator, motion: IntArray | None = None
@@ -61,7 +68,7 @@ class Starts:
         table = self.table
         chosen = motion is not None
         if motion is None:
-            motion = rng.choice(table.length.size, size=n, p=self.motion_weight)
+            motion = rng.choice(table.length.size, size=n, p=self._motion_chance())
         frame = rng.integers(0, (table.length - self._room)[motion])
         if self.hard_share > 0.0 and not chosen:
             hard = rng.random(n) < self.hard_share
@@ -75,15 +82,35 @@ class Starts:
             frame = np.where(hard, rng.integers(first, last), frame)
         return motion, frame
 
+    def _motion_chance(self) -> NDArray[np.float64]:
+        """Chance of each motion: its weight, and for a share of draws its weight times failure."""
+        hard = self.motion_weight * self.motion_failure
+        if self.hard_motions == 0.0 or hard.sum() == 0.0:
+            return self.motion_weight
+        return (
+            1.0 - self.hard_motions
+        ) * self.motion_weight + self.hard_motions * hard / hard.sum()
+
+    def report_motions(self, motion: IntArray, failed: NDArray[np.bool_]) -> None:
+        """Take in which of the episodes that ended had failed at all."""
+        self.motion_failure = _moved(self.motion_failure, motion, failed)
+
     def report(self, motion: IntArray, frame: IntArray, failed: NDArray[np.bool_]) -> None:
         """Take in which of the episodes that ended had failed early."""
         bins = self._first_bin[motion] + frame // BIN
         # Episodes that were started by hand may lie beyond the last bin of their motion.
         last = self._motion_of.size - 1
         known = (bins <= last) & (self._motion_of[np.minimum(bins, last)] == motion)
-        bins, failed = bins[known], failed[known]
-        count = np.bincount(bins, minlength=self.failure.size)
-        failures = np.bincount(bins, weights=failed, minlength=self.failure.size)
-        share = failures / np.maximum(count, 1)
-        keep = (1.0 - _MEMORY) ** count
-        self.failure = keep * self.failure + (1.0 - keep) * share
+        self.failure = _moved(self.failure, bins[known], failed[known])
+
+
+def _moved(
+    average: NDArray[np.float64], where: IntArray, failed: NDArray[np.bool_]
+) -> NDArray[np.float64]:
+    """Running averages after episodes, some of which failed, have been counted in."""
+    count = np.bincount(where, minlength=average.size)
+    failures = np.bincount(where, weights=failed, minlength=average.size)
+    share = failures / np.maximum(count, 1)
+    keep = (1.0 - _MEMORY) ** count
+    moved: NDArray[np.float64] = keep * average + (1.0 - keep) * share
+    return moved

@@ -66,6 +66,11 @@ def restraint_reward(action: FloatArray, scale: float = 5.0) -> FloatArray:
     return np.exp(-scale * np.square(action).mean(axis=1))
 
 
+def posture_reward(difference: FloatArray, scale: float = 5.0) -> FloatArray:
+    """exp(-scale mean squared difference [rad^2]) of joints (n, n_joints) from the reference."""
+    return np.exp(-scale * np.square(difference).mean(axis=1))
+
+
 def distances(position: FloatArray, reference: FloatArray) -> FloatArray:
     """Distance of each tracked body from its reference [m], (n, n_tracked)."""
     return np.linalg.norm(position - reference, axis=-1)

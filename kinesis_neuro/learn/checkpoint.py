@@ -16,6 +16,7 @@ from kinesis_neuro.body.models import Body
 from kinesis_neuro.errors import FileFormatError, IncompatibleError, unknown_name
 from kinesis_neuro.formats.atomic import atomic_directory, recover_directory
 from kinesis_neuro.learn.config import NetworkConfig, from_dict
+from kinesis_neuro.learn.mixture import MixturePolicy
 from kinesis_neuro.learn.policy import Policy, PolicyInfo
 
 WEIGHTS = "policy.safetensors"
@@ -39,8 +40,15 @@ def shipped_policies() -> dict[str, Path]:
 
 def describe(policy: Policy) -> str:
     """Everything about a policy but its weights, as JSON."""
+    return json.dumps(_description(policy), indent=1, sort_keys=True) + "\n"
+
+
+def _description(policy: Policy) -> dict[str, Any]:
     described = dataclasses.asdict(policy.about) | {"network": dataclasses.asdict(policy.config)}
-    return json.dumps(described, indent=1, sort_keys=True) + "\n"
+    if isinstance(policy, MixturePolicy):
+        experts = [_description(expert) for expert in policy.members]
+        described["mixture"] = {"gate": policy.gate, "experts": experts}
+    return described
 
 
 def save_policy(policy: Policy, path: str | Path) -> None:
@@ -105,23 +113,31 @@ def _described_policy(path: Path) -> Policy:
     """A policy of the shape that a description asks for, with weights of its own."""
     described = read_json(path)
     try:
-        network = from_dict(NetworkConfig, described.pop("network"))
-        described["actions"] = tuple(described["actions"])
-        about = PolicyInfo(**described)
-        widths = dict(about.observations)
-        for name, width in widths.items():
-            if not isinstance(width, int) or width < 1:
-                raise ValueError(f"observation {name!r} has width {width!r}")
-        mappings = (about.body_fingerprint, about.task, about.motions, about.training)
-        if not all(isinstance(entry, dict) for entry in mappings):
-            raise TypeError("body_fingerprint, task, motions and training must be objects")
-        if not all(isinstance(name, str) for name in (*about.actions, about.name, about.body)):
-            raise TypeError("name, body and actions must be texts")
-        return Policy(sum(widths.values()), len(about.actions), network, about)
+        return _described(described)
     except (KeyError, TypeError, AttributeError, ValueError, RuntimeError) as error:
         raise FileFormatError(
             path, f"an entry is missing or wrong ({error})", "a policy's description"
         ) from error
+
+
+def _described(described: dict[str, Any]) -> Policy:
+    mixture = described.pop("mixture", None)
+    network = from_dict(NetworkConfig, described.pop("network"))
+    described["actions"] = tuple(described["actions"])
+    about = PolicyInfo(**described)
+    widths = dict(about.observations)
+    for name, width in widths.items():
+        if not isinstance(width, int) or width < 1:
+            raise ValueError(f"observation {name!r} has width {width!r}")
+    mappings = (about.body_fingerprint, about.task, about.motions, about.training)
+    if not all(isinstance(entry, dict) for entry in mappings):
+        raise TypeError("body_fingerprint, task, motions and training must be objects")
+    if not all(isinstance(name, str) for name in (*about.actions, about.name, about.body)):
+        raise TypeError("name, body and actions must be texts")
+    if mixture is not None:
+        experts = [_described(expert) for expert in mixture["experts"]]
+        return MixturePolicy(experts, mixture["gate"], network, about)
+    return Policy(sum(widths.values()), len(about.actions), network, about)
 
 
 def check_body(about: PolicyInfo, fingerprint: dict[str, str], body: str) -> list[str]:

@@ -6,10 +6,12 @@ import dataclasses
 from dataclasses import dataclass, field
 from typing import Any
 
+from kinesis_neuro.body.conditions import MuscleCondition
 from kinesis_neuro.env.config import ImitationConfig, RewardWeights
 from kinesis_neuro.errors import InvalidInputError, unknown_name
 
 EXPLORATIONS = ("independent", "lattice")
+GATES = ("hard", "soft")
 
 
 @dataclass(frozen=True)
@@ -78,6 +80,9 @@ class PPOConfig:
     critic_learning_rate : float
     max_gradient_norm : float
     entropy_weight : float
+    symmetry_weight : float
+        Of the loss in :mod:`kinesis_neuro.learn.symmetry`, in units of action squared; KINESIS has
+        none.
     critic_warmup : int
         Iterations in which only the critic learns (for an actor that starts from a clone).
     """
@@ -94,6 +99,7 @@ class PPOConfig:
     critic_learning_rate: float = 1e-3
     max_gradient_norm: float = 1.0
     entropy_weight: float = 0.0
+    symmetry_weight: float = 0.0
     critic_warmup: int = 0
 
 
@@ -127,6 +133,11 @@ class TrainConfig:
         Iterations between checkpoints.
     initial_policy : str
         Policy to start from; empty for a new one.
+    experts : tuple of str
+        Names or folders of policies that stay as they are: what is trained is a gate over them
+        (see :mod:`kinesis_neuro.learn.mixture`), and ``network`` is the gate's.
+    gate : {"hard", "soft"}
+        Whether it picks one of the experts, or averages them.
     minutes : float
         Stop after this time [min] even if steps are left; 0 for no limit.
     """
@@ -146,6 +157,8 @@ class TrainConfig:
     n_threads: int = 0
     checkpoint_every: int = 50
     initial_policy: str = ""
+    experts: tuple[str, ...] = ()
+    gate: str = "hard"
     minutes: float = 0.0
 
     def __post_init__(self) -> None:
@@ -154,6 +167,17 @@ class TrainConfig:
             raise InvalidInputError(
                 f"motion_weights has {len(self.motion_weights)} entries for "
                 f"{len(self.motions)} motions; give one each, or none."
+            )
+        if self.gate not in GATES:
+            raise unknown_name("gate", self.gate, GATES)
+        if self.experts and self.ppo.symmetry_weight > 0.0:
+            raise InvalidInputError(
+                "A gate chooses among experts and has no mirror image: leave ppo.symmetry_weight "
+                "at 0, or train the experts with it."
+            )
+        if self.experts and self.initial_policy:
+            raise InvalidInputError(
+                "A gate over experts starts anew: give experts or initial_policy, not both."
             )
         for name in ("n_envs", "total_steps", "checkpoint_every"):
             if getattr(self, name) < 1:
@@ -176,6 +200,8 @@ class DistillConfig:
         The run's folder is ``runs/<name>``.
     teacher : str
         Name or folder of the teacher.
+    teachers : tuple of str
+        Several, in its place: each motion is taught by the last of them that was trained on it.
     motions, keys, motion_weights, motion_weighting
         As for training.
     network : NetworkConfig
@@ -197,6 +223,7 @@ class DistillConfig:
 
     name: str = "walk-excitation-clone"
     teacher: str = "walk"
+    teachers: tuple[str, ...] = ()
     motions: tuple[str, ...] = ("walk",)
     keys: str = ""
     motion_weights: tuple[float, ...] = ()
@@ -219,6 +246,10 @@ _NESTED = {
     "network": NetworkConfig,
     "ppo": PPOConfig,
     "reward": RewardWeights,
+    "condition": MuscleCondition,
+    "train": TrainConfig,
+    "gate_network": NetworkConfig,
+    "gate_ppo": PPOConfig,
 }
 
 
@@ -246,7 +277,10 @@ def from_dict(cls: type, values: dict[str, Any]) -> Any:
     for name, value in values.items():
         if name in _NESTED:
             value = from_dict(_NESTED[name], value)
-        elif isinstance(value, list):
-            value = tuple(value)
-        made[name] = value
+        made[name] = _as_tuples(value)
     return cls(**made)
+
+
+def _as_tuples(value: Any) -> Any:
+    """Lists, of which JSON knows no other kind, as tuples, and those within them."""
+    return tuple(map(_as_tuples, value)) if isinstance(value, list | tuple) else value

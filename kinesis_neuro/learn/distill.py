@@ -1,7 +1,8 @@
 """Cloning on-policy (DAgger, Ross et al. 2011): a student that drives muscles alone.
 
-The student acts; the teacher says at every state what it would have excited; the student learns
-that. The student sees body state and reference, and has no feed-forward and no feedback law.
+The student acts; the teacher of the motion says at every state what it would have excited; the
+student learns that. The student sees body state and reference, and has no feed-forward and no
+feedback law.
 """
 
 from __future__ import annotations
@@ -16,14 +17,13 @@ import torch
 from rich.progress import BarColumn, Progress, TextColumn, TimeRemainingColumn
 
 from kinesis_neuro.body.models import load_body
-from kinesis_neuro.env.config import ImitationConfig
 from kinesis_neuro.env.imitation import ImitationEnv
 from kinesis_neuro.env.reference_table import ReferenceTable
 from kinesis_neuro.env.simulation import default_threads
-from kinesis_neuro.errors import InvalidInputError
-from kinesis_neuro.learn.checkpoint import load_policy, save_policy
-from kinesis_neuro.learn.config import DistillConfig, from_dict, to_dict
+from kinesis_neuro.learn.checkpoint import save_policy
+from kinesis_neuro.learn.config import DistillConfig, to_dict
 from kinesis_neuro.learn.policy import Policy, PolicyInfo
+from kinesis_neuro.learn.teachers import Panel, load_teachers, needed_actuation, teacher_task
 from kinesis_neuro.motion.collect import collect_motions
 from kinesis_neuro.provenance import library_versions
 
@@ -48,7 +48,7 @@ class Memory:
 def distill(
     config: DistillConfig, *, folder: str | Path | None = None, progress: bool = True
 ) -> Policy:
-    """Clone a teacher into a policy of excitations.
+    """Clone teachers into one policy of excitations.
 
     Parameters
     ----------
@@ -65,12 +65,8 @@ def distill(
     folder.mkdir(parents=True, exist_ok=True)
     n_threads = config.n_threads or default_threads()
     torch.set_num_threads(n_threads)
-    teacher = load_policy(config.teacher)
-    task = from_dict(ImitationConfig, dict(teacher.about.task))
-    if task.actuation == "excitation":
-        raise InvalidInputError(
-            f"Teacher {config.teacher!r} drives muscles alone already; there is nothing to clone."
-        )
+    teachers = load_teachers(config.teachers or (config.teacher,))
+    teacher, task = teachers[0], teacher_task(teachers[0])
     chosen = collect_motions(
         config.motions,
         load_body(teacher.about.body),
@@ -81,7 +77,9 @@ def distill(
     motions = chosen.motions
     # The student's episodes start with the activations that the teacher's would.
     student_task = dataclasses.replace(task, actuation="excitation", initial_activation="reference")
-    table = ReferenceTable.build(motions, actuation=task.actuation)
+    table = ReferenceTable.build(
+        motions, actuation=needed_actuation(teachers), activated=student_task.starts_activated
+    )
     env = ImitationEnv(
         motions,
         student_task,
@@ -90,12 +88,8 @@ def distill(
         n_threads=n_threads,
         seed=config.seed,
     )
-    judge = ImitationEnv(motions, task, table=table, n_envs=config.n_envs, n_threads=1)
+    panel = Panel(teachers, env)
     env.starts.motion_weight = chosen.weight
-    # The judge looks at the student's own states.
-    judge.simulation.close()
-    judge.simulation, judge.motion, judge.frame = env.simulation, env.motion, env.frame
-
     about = PolicyInfo(
         name=config.name,
         body=teacher.about.body,
@@ -111,7 +105,6 @@ def distill(
     student.normalizer.load_state_dict(teacher.normalizer.state_dict())
     optimizer = torch.optim.Adam(student.actor.parameters(), lr=config.learning_rate[0])
     memory = Memory(config.memory, env.n_observations, len(env.action_channels))
-    order = env.observer.action_order
 
     observation = env.reset()
     survival: list[float] = []
@@ -122,9 +115,7 @@ def distill(
         while (spent := time.perf_counter() - start) < 60 * config.minutes:
             share = max(0.0, 1.0 - rounds / config.teacher_rounds)
             for _ in range(config.steps_per_round):
-                label = judge.held_excitation(teacher.act(observation))
-                mirrored = env.mirrored()
-                label[mirrored] = label[mirrored][:, order]
+                label = panel.label(observation)
                 memory.add(observation, label)
                 with torch.no_grad():
                     seen = student.normalizer(torch.from_numpy(observation))

@@ -1,7 +1,8 @@
-"""Exploration noise of a Gaussian policy, independent for each action or correlated by Lattice.
+"""How a policy explores: Gaussian noise around an action, or the draw of one among experts.
 
-Both are Gaussians around the mean action whose covariance is the same in every state, so that
-one factorisation serves a whole batch and log-probabilities stay exact and fast.
+The Gaussians, independent for each action or correlated by Lattice, have the same covariance in
+every state, so that one factorisation serves a whole batch and log-probabilities stay exact and
+fast.
 """
 
 from __future__ import annotations
@@ -58,14 +59,18 @@ class Gaussian:
         constant = torch.log(self._diagonal).sum() + 0.5 * _LOG_2PI * white.shape[-1]
         return -0.5 * white.square().sum(dim=-1) - constant
 
-    def entropy(self) -> Tensor:
-        """Differential entropy, in nats."""
+    def entropy(self, mean: Tensor | None = None) -> Tensor:
+        """Differential entropy, in nats; the same around any mean."""
         diagonal = self._diagonal
         return torch.log(diagonal).sum() + 0.5 * (_LOG_2PI + 1.0) * diagonal.shape[0]
 
     def marginal_std(self) -> Tensor:
         """Standard deviation of each action, shape (n_actions,)."""
         return self.factor if self.factor.ndim == 1 else self.factor.norm(dim=1)
+
+    def spread(self, mean: Tensor) -> Tensor:
+        """How widely it explores: the mean standard deviation."""
+        return self.marginal_std().mean()
 
     def divergence_from(self, old: Gaussian, old_mean: Tensor, mean: Tensor) -> Tensor:
         """Kullback-Leibler divergence KL(old || self) for each vector of means, in nats."""
@@ -82,6 +87,48 @@ class Gaussian:
     def detach(self) -> Gaussian:
         """The same distribution, apart from the graph and from later steps of the optimiser."""
         return Gaussian(self.factor.detach().clone())
+
+
+@dataclass(frozen=True)
+class Categorical:
+    """The draw of one among experts, from their logits; it has no parameters of its own.
+
+    Examples
+    --------
+    >>> import torch
+    >>> logits, chosen = torch.tensor([[0.0, 1.0, -2.0]]), torch.tensor([1])
+    >>> oracle = torch.distributions.Categorical(logits=logits).log_prob(chosen)
+    >>> bool(torch.allclose(Categorical().log_prob(logits, chosen), oracle))
+    True
+    """
+
+    def sample(self, logits: Tensor, generator: torch.Generator) -> Tensor:
+        """Numbers of experts (...), from logits (..., n_experts)."""
+        flat = torch.softmax(logits, dim=-1).reshape(-1, logits.shape[-1])
+        drawn = torch.multinomial(flat, 1, generator=generator)
+        return drawn.reshape(logits.shape[:-1])
+
+    def log_prob(self, logits: Tensor, chosen: Tensor) -> Tensor:
+        """Log probability of experts (...)."""
+        return torch.log_softmax(logits, dim=-1).gather(-1, chosen[..., None])[..., 0]
+
+    def entropy(self, logits: Tensor) -> Tensor:
+        """Mean entropy over states, in nats."""
+        log = torch.log_softmax(logits, dim=-1)
+        return -(log.exp() * log).sum(dim=-1).mean()
+
+    def spread(self, logits: Tensor) -> Tensor:
+        """How widely it explores: the entropy."""
+        return self.entropy(logits)
+
+    def divergence_from(self, old: Categorical, old_logits: Tensor, logits: Tensor) -> Tensor:
+        """Kullback-Leibler divergence KL(old || self) for each vector of logits, in nats."""
+        log, old_log = torch.log_softmax(logits, dim=-1), torch.log_softmax(old_logits, dim=-1)
+        return (old_log.exp() * (old_log - log)).sum(dim=-1)
+
+    def detach(self) -> Categorical:
+        """Itself."""
+        return self
 
 
 def independent(log_std: Tensor) -> Gaussian:

@@ -13,7 +13,7 @@ from numpy.typing import NDArray
 from torch import Tensor, nn
 
 from kinesis_neuro.learn.config import NetworkConfig
-from kinesis_neuro.learn.exploration import Gaussian, independent, lattice
+from kinesis_neuro.learn.exploration import Categorical, Gaussian, independent, lattice
 
 # Rows of one block of the batch-invariant forward pass.
 _BLOCK = 8
@@ -125,10 +125,22 @@ class Policy(nn.Module):
             latent = torch.full((last.in_features,), config.initial_latent_log_std)
             self.latent_log_std = nn.Parameter(latent)
 
+    def prepare(self, observation: Tensor) -> Tensor:
+        """What the policy computes on: normalised observations (..., n_observations)."""
+        return self.normalizer(observation)
+
+    def for_critic(self, prepared: Tensor) -> Tensor:
+        """The part of what :meth:`prepare` gave that a critic looks at."""
+        return prepared
+
     def mean(self, normalized: Tensor) -> Tensor:
         """Mean action for normalised observations."""
         out = self.actor(normalized)
         return torch.tanh(out) if self.config.squash else out
+
+    def execute(self, prepared: Tensor, choice: Tensor) -> Tensor:
+        """Actions (..., n_actions) that a draw of :meth:`noise` stands for: here itself."""
+        return choice
 
     @torch.no_grad()
     def act(self, observation: NDArray[np.float32]) -> NDArray[np.float32]:
@@ -143,22 +155,25 @@ class Policy(nn.Module):
         ndarray of float32, shape (n, n_actions)
             Clipped to [-1, 1].
         """
+        return self._by_rows(observation).clamp(-1.0, 1.0).numpy()
+
+    def _by_rows(self, observation: NDArray[np.float32]) -> Tensor:
+        """Output of the actor, each row's bits independent of the others."""
         n = observation.shape[0]
         padded = np.zeros((-(-n // _BLOCK) * _BLOCK, observation.shape[1]), dtype=np.float32)
         padded[:n] = observation
         x = self.normalizer(torch.from_numpy(padded))
         # Rounding depends on the shape, in products and in activation functions alike: blocks of
         # one size make it the same for every row.
-        x = torch.cat([self._forward_block(block) for block in x.split(_BLOCK)])
-        return x[:n].clamp(-1.0, 1.0).numpy()
+        return torch.cat([self._forward_block(block) for block in x.split(_BLOCK)])[:n]
 
     def _forward_block(self, x: Tensor) -> Tensor:
-        x = _pad(x, 1, _VECTOR)
+        x, n_out = _pad(x, 1, _VECTOR), self.actor[-1].out_features
         for layer in self.actor:
             x = _linear_in_whole_vectors(layer, x) if isinstance(layer, nn.Linear) else layer(x)
-        return (torch.tanh(x) if self.config.squash else x)[:, : self.n_actions]
+        return (torch.tanh(x) if self.config.squash else x)[:, :n_out]
 
-    def noise(self) -> Gaussian:
+    def noise(self) -> Gaussian | Categorical:
         """The distribution of actions around their mean while it explores."""
         if self.config.exploration == "independent":
             return independent(self.log_std)

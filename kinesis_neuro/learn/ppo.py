@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
+from typing import Any
 
 import numpy as np
 import torch
@@ -11,8 +12,8 @@ from torch import Tensor, nn
 from kinesis_neuro.env.imitation import ImitationEnv
 from kinesis_neuro.errors import KinesisError
 from kinesis_neuro.learn.config import PPOConfig
-from kinesis_neuro.learn.exploration import Gaussian
 from kinesis_neuro.learn.policy import Policy
+from kinesis_neuro.learn.symmetry import Symmetry
 
 
 @dataclass
@@ -22,8 +23,10 @@ class Batch:
     Attributes
     ----------
     observation : Tensor, shape (horizon, n_envs, n_observations)
-        Normalised.
+        As the policy prepared it.
+    mean : Tensor, shape (horizon, n_envs, n_actions or n_experts)
     action, log_prob, value, reward : Tensor, shape (horizon, n_envs[, n_actions])
+        The action is the draw itself: of a hard gate, the number of an expert.
     done : Tensor of bool
         The episode ended with this step.
     valid : Tensor of bool
@@ -83,10 +86,20 @@ class PPO:
     config : PPOConfig
     seed : int
         Of exploration noise and of the order of minibatches.
+    symmetry : Symmetry, optional
+        Mirrors states and actions, for the symmetry loss.
     """
 
-    def __init__(self, policy: Policy, critic: nn.Module, config: PPOConfig, seed: int) -> None:
+    def __init__(
+        self,
+        policy: Policy,
+        critic: nn.Module,
+        config: PPOConfig,
+        seed: int,
+        symmetry: Symmetry | None = None,
+    ) -> None:
         self.policy, self.critic, self.config = policy, critic, config
+        self.symmetry = symmetry
         self.generator = torch.Generator().manual_seed(seed)
         self.learning_rate = config.learning_rate
         actor_parameters = [*policy.actor.parameters(), *policy.noise_parameters().values()]
@@ -95,6 +108,10 @@ class PPO:
             critic.parameters(), lr=config.critic_learning_rate
         )
         self.iteration = 0
+
+    def _value(self, observation: Tensor) -> Tensor:
+        policy = self.policy
+        return self.critic(policy.for_critic(policy.prepare(observation)))[:, 0]
 
     @torch.no_grad()
     def rollout(
@@ -113,27 +130,29 @@ class PPO:
         survival: list[np.ndarray] = []
         errors, diverged_before = [], env.n_diverged
         noise = policy.noise()
+        if self.symmetry is not None:
+            self.symmetry.take(policy.normalizer)
         raw = []
         for _ in range(config.horizon):
             seen = torch.from_numpy(observation)
             raw.append(seen)
-            x = policy.normalizer(seen)
+            x = policy.prepare(seen)
             mean = policy.mean(x)
-            action = noise.sample(mean, self.generator)
-            value = self.critic(x)[:, 0]
-            result = env.step(action.numpy())
+            choice = noise.sample(mean, self.generator)
+            value = self.critic(policy.for_critic(x))[:, 0]
+            result = env.step(policy.execute(x, choice).numpy())
             reward = torch.from_numpy(result.reward.astype(np.float32))
             ended = result.terminated | result.truncated
             if result.truncated.any():
                 # The time limit is no fault of the state: go on with the critic's estimate.
                 last = torch.from_numpy(result.final_observation[result.truncated[ended]])
-                onward = self.critic(policy.normalizer(last))[:, 0]
+                onward = self._value(last)
                 reward[torch.from_numpy(result.truncated)] += config.gamma * onward
             done, valid = torch.from_numpy(ended), torch.from_numpy(~result.diverged)
             # As good as expected: what broke the physics is nobody's merit or fault.
             reward = torch.where(valid, reward, value)
             steps.append(
-                (x, mean, action, noise.log_prob(mean, action), value, reward, done, valid)
+                (x, mean, choice, noise.log_prob(mean, choice), value, reward, done, valid)
             )
             survival.append(result.episode_time[ended])
             errors.append(result.distance.mean())
@@ -141,7 +160,7 @@ class PPO:
         x, mean, action, log_prob, value, reward, done, valid = (
             torch.stack(column) for column in zip(*steps, strict=True)
         )
-        last_value = self.critic(policy.normalizer(torch.from_numpy(observation)))[:, 0]
+        last_value = self._value(torch.from_numpy(observation))
         batch = Batch(x, mean, action, log_prob, value, reward, done, valid, last_value)
         # Statistics follow after the batch, so that its own numbers stay consistent.
         policy.normalizer.update(torch.cat(raw))
@@ -187,7 +206,8 @@ class PPO:
             for start in range(0, n - size + 1, size):
                 part = order[start : start + size]
                 x, old_mean, action, old_log_prob, gain, wanted = (t[part] for t in flat)
-                value_loss = 0.5 * (self.critic(x)[:, 0] - wanted).square().mean()
+                value = self.critic(policy.for_critic(x))[:, 0]
+                value_loss = 0.5 * (value - wanted).square().mean()
                 self.critic_optimizer.zero_grad()
                 value_loss.backward()
                 nn.utils.clip_grad_norm_(self.critic.parameters(), config.max_gradient_norm)
@@ -208,14 +228,14 @@ class PPO:
             "policy_loss": float(policy_loss),
             "kl": float(kl),
             "learning_rate": self.learning_rate,
-            "noise": float(policy.noise().detach().marginal_std().mean()),
+            "noise": float(policy.noise().detach().spread(batch.mean)),
         }
 
     def _actor_step(
         self,
         x: Tensor,
         old_mean: Tensor,
-        old_noise: Gaussian,
+        old_noise: Any,
         action: Tensor,
         old_log_prob: Tensor,
         gain: Tensor,
@@ -226,7 +246,9 @@ class PPO:
         ratio = torch.exp(noise.log_prob(mean, action) - old_log_prob)
         clipped = ratio.clamp(1 - config.clip, 1 + config.clip)
         loss = -torch.minimum(ratio * gain, clipped * gain).mean()
-        total = loss - config.entropy_weight * noise.entropy()
+        total = loss - config.entropy_weight * noise.entropy(mean)
+        if self.symmetry is not None:
+            total = total + config.symmetry_weight * self.symmetry.loss(policy, x, mean)
         self.actor_optimizer.zero_grad()
         total.backward()
         nn.utils.clip_grad_norm_(policy.actor.parameters(), config.max_gradient_norm)

@@ -18,13 +18,14 @@ from kinesis_neuro.errors import FileFormatError, IncompatibleError, KinesisErro
 from kinesis_neuro.formats.atomic import atomic_directory, recover_directory
 from kinesis_neuro.learn import checkpoint as files
 from kinesis_neuro.learn.config import TrainConfig, from_dict, to_dict
-from kinesis_neuro.learn.policy import Policy, PolicyInfo, mlp
+from kinesis_neuro.learn.policy import Policy, mlp
 from kinesis_neuro.learn.ppo import PPO, RolloutStatistics
+from kinesis_neuro.learn.start import first_policy
+from kinesis_neuro.learn.symmetry import Symmetry
 from kinesis_neuro.motion.collect import collect_motions
-from kinesis_neuro.provenance import library_versions
 
 # What may differ between the run that wrote a checkpoint and the one that goes on from it.
-_FREE = ("total_steps", "minutes", "n_threads", "checkpoint_every", "name", "initial_policy")
+FREE = ("total_steps", "minutes", "n_threads", "checkpoint_every", "name", "initial_policy")
 
 
 class Trainer:
@@ -41,7 +42,8 @@ class Trainer:
         self.config, self.folder = config, folder
         recover_directory(folder / "checkpoint")
         # A run that goes on needs nothing of the policy that it once started from.
-        self._first = "" if (folder / "checkpoint").exists() else config.initial_policy
+        resumed = (folder / "checkpoint").exists()
+        self._first = "" if resumed else config.initial_policy
         n_threads = config.n_threads or default_threads()
         torch.set_num_threads(n_threads)
         self.body = load_body(config.body)
@@ -57,55 +59,28 @@ class Trainer:
         )
         self.env.starts.motion_weight = chosen.weight
         self.generator = torch.Generator().manual_seed(config.seed)
-        self.policy = self._first_policy()
+        # The checkpoint of a mixture holds its experts.
+        self.policy = (
+            files.load_policy(folder / "checkpoint")
+            if resumed and config.experts
+            else first_policy(config, self.env, self.generator, self._first)
+        )
         self.critic = mlp(
             self.env.n_observations, config.network.critic, 1, 1.0, generator=self.generator
         )
         self._inherit_critic()
-        self.ppo = PPO(self.policy, self.critic, config.ppo, seed=config.seed)
+        self.ppo = PPO(self.policy, self.critic, config.ppo, config.seed, self._symmetry())
         self.steps = 0
         self.seconds = 0.0
         self.observation = self.env.reset()
-        if (folder / "checkpoint").exists():
+        if resumed:
             self._resume()
 
-    def _about(self) -> PolicyInfo:
-        blocks = self.env.observation_blocks()
-        return PolicyInfo(
-            name=self.config.name,
-            body=self.config.body,
-            body_fingerprint=dict(self.body.fingerprint),
-            task=to_dict(self.config.task),
-            observations={name: values.shape[1] for name, values in blocks.items()},
-            actions=self.env.action_channels,
-            motions={m.name: m.hash for m in self.env.table.motions},
-            training={"config": to_dict(self.config), "versions": library_versions()},
-        )
-
-    def _first_policy(self) -> Policy:
-        about, config = self._about(), self.config
-        policy = Policy(
-            self.env.n_observations,
-            len(self.env.action_channels),
-            config.network,
-            about,
-            self.generator,
-        )
-        if self._first:
-            first = files.load_policy(self._first)
-            files.warn_of_other_body(first.about, self.body)
-            if dict(first.about.observations) != dict(about.observations) or tuple(
-                first.about.actions
-            ) != tuple(about.actions):
-                raise IncompatibleError(
-                    f"Policy {self._first!r} observes or acts otherwise than this task. "
-                    "Use the same task options (actuation, lookahead, observe_muscles)."
-                )
-            state = first.state_dict()
-            # The weights go on, the noise starts anew.
-            state |= {k: v.detach() for k, v in policy.noise_parameters().items()}
-            files.load_tensors(policy, state, Path(self._first))
-        return policy
+    def _symmetry(self) -> Symmetry | None:
+        if self.config.ppo.symmetry_weight == 0.0:
+            return None
+        observer = self.env.observer
+        return Symmetry(observer.image, (observer.action_order, observer.action_signs))
 
     def _inherit_critic(self) -> None:
         """Go on with the critic of the initial policy's run, where its folder has one."""

@@ -7,7 +7,8 @@ from collections.abc import Callable
 import numpy as np
 import pytest
 
-from kinesis_neuro.body.models import Body
+from kinesis_neuro.body.kinematics import kinematics
+from kinesis_neuro.body.models import Body, load_body
 from kinesis_neuro.env.imitation import ImitationEnv
 from kinesis_neuro.env.mirror import Mirror, pairing
 from kinesis_neuro.env.reference_table import ReferenceTable
@@ -42,12 +43,16 @@ def image(walk: ReferenceMotion) -> ReferenceTable:
     return ReferenceTable.build([reflect(walk)], actuation="moment")
 
 
+@pytest.mark.parametrize("observations", [(), ("kinesis", "muscle_force")])
 def test_mirrored_observation_is_that_of_the_mirrored_body(
-    make_env: Make, table: ReferenceTable, image: ReferenceTable
+    make_env: Make,
+    table: ReferenceTable,
+    image: ReferenceTable,
+    observations: tuple[str, ...],
 ) -> None:
+    shown = {"observations": observations, "observe_muscles": True}
     env, other = (
-        make_env(t, 10, mirror=False, observe_muscles=True, termination_distance=10.0)
-        for t in (table, image)
+        make_env(t, 10, mirror=False, termination_distance=10.0, **shown) for t in (table, image)
     )
     frame = np.arange(10) * 15
     for e in (env, other):
@@ -95,3 +100,28 @@ def test_names_pair_up(legs: Body) -> None:
         assert legs.side[i] != legs.side[j] and legs.group[i] == legs.group[j]
     with pytest.raises(InvalidInputError, match="do not pair up"):
         pairing(["a_r", "a", "a_l"])
+
+
+@pytest.mark.parametrize("name", ["legs_back", "full"])
+def test_trunk_and_arms_are_mirrored_too(name: str) -> None:
+    """Joints at the other side's angles put all segments and muscles where a mirror shows them."""
+    body = load_body(name)
+    model, dofs = body.model, body.coupling.independent_dof[6:]
+    joints = [body.joints[dof - 6] for dof in dofs]
+    mirror = Mirror(body, joints, body.muscles)
+    low, high = model.jnt_range[dofs - 5].T
+    rng = np.random.default_rng(0)
+    qpos = np.tile(model.qpos0, (2, 1))
+    qpos[:, :3] = 0.0
+    qpos[0, dofs + 1] = rng.uniform(0.8 * low + 0.2 * high, 0.2 * low + 0.8 * high)
+    order, signs = mirror.joints
+    qpos[1, dofs + 1] = qpos[0, dofs + 1][order] * signs
+    found = kinematics(body, body.coupling.complete(qpos))
+    position = found.body_position[0, pairing(body.segments)]
+    image = found.body_position[1]
+    np.testing.assert_allclose(position * [-1.0, 1.0, 1.0], image, atol=2e-3)
+    assert np.abs(position - image).max() > 0.05
+    length = found.muscle_length[0, pairing(body.muscles)]
+    # In myo-sim the path of one muscle of the back differs between the sides.
+    alike = [i for i, muscle in enumerate(body.muscles) if not muscle.startswith("LTpT_T12")]
+    np.testing.assert_allclose(length[alike], found.muscle_length[1, alike], atol=2e-4)

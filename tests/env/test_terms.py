@@ -106,3 +106,9 @@ def test_rules_of_termination() -> None:
     np.testing.assert_array_equal(strict, [False, True, False, True, True, True])
     kinesis = terms.failed(distance, "mean", 0.5)
     np.testing.assert_array_equal(kinesis, [False, False, False, True, True, True])
+
+
+def test_posture_counts_joints_alike() -> None:
+    difference = np.array([[0.0, 0.0], [0.2, 0.0], [0.2, 0.2]])
+    expected = np.exp(-5.0 * np.array([0.0, 0.02, 0.04]))
+    np.testing.assert_allclose(terms.posture_reward(difference), expected)

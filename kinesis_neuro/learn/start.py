@@ -1,0 +1,91 @@
+"""What a training run starts from: a new policy, the weights of another, or a gate over experts."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import torch
+
+from kinesis_neuro.body.models import Body
+from kinesis_neuro.env.imitation import ImitationEnv
+from kinesis_neuro.errors import IncompatibleError
+from kinesis_neuro.learn import checkpoint as files
+from kinesis_neuro.learn.config import TrainConfig, to_dict
+from kinesis_neuro.learn.mixture import MixturePolicy, check_experts
+from kinesis_neuro.learn.policy import Policy, PolicyInfo
+from kinesis_neuro.provenance import library_versions
+
+
+def about_run(config: TrainConfig, env: ImitationEnv) -> PolicyInfo:
+    """What the policy of a run belongs to."""
+    blocks = env.observation_blocks()
+    return PolicyInfo(
+        name=config.name,
+        body=config.body,
+        body_fingerprint=dict(env.body.fingerprint),
+        task=to_dict(config.task),
+        observations={name: values.shape[1] for name, values in blocks.items()},
+        actions=env.action_channels,
+        motions={m.name: m.hash for m in env.table.motions},
+        training={"config": to_dict(config), "versions": library_versions()},
+    )
+
+
+def first_policy(
+    config: TrainConfig, env: ImitationEnv, generator: torch.Generator, first: str
+) -> Policy:
+    """The policy that a run starts with.
+
+    Parameters
+    ----------
+    config : TrainConfig
+    env : ImitationEnv
+    generator : torch.Generator
+        Draws the first weights.
+    first : str
+        Name or folder of a policy whose weights are taken; empty for none.
+
+    Raises
+    ------
+    IncompatibleError
+        If that policy, or an expert, observes or acts otherwise than the task.
+    """
+    about = about_run(config, env)
+    if config.experts:
+        return _gate(config, about, env.body, generator)
+    policy = Policy(env.n_observations, len(env.action_channels), config.network, about, generator)
+    if first:
+        earlier = files.load_policy(first)
+        files.warn_of_other_body(earlier.about, env.body)
+        _refuse_other_task(first, earlier.about, about)
+        if isinstance(earlier, MixturePolicy):
+            raise IncompatibleError(
+                f"Policy {first!r} is a mixture of experts; train on from one of its experts, or "
+                "a gate over them (experts)."
+            )
+        state = earlier.state_dict()
+        # The weights go on, the noise starts anew.
+        state |= {k: v.detach() for k, v in policy.noise_parameters().items()}
+        files.load_tensors(policy, state, Path(first))
+    return policy
+
+
+def _gate(
+    config: TrainConfig, about: PolicyInfo, body: Body, generator: torch.Generator
+) -> MixturePolicy:
+    experts = [files.load_policy(path) for path in config.experts]
+    check_experts(experts)
+    for path, expert in zip(config.experts, experts, strict=True):
+        files.warn_of_other_body(expert.about, body)
+        _refuse_other_task(path, expert.about, about)
+    return MixturePolicy(experts, config.gate, config.network, about, generator)
+
+
+def _refuse_other_task(source: str, theirs: PolicyInfo, mine: PolicyInfo) -> None:
+    if dict(theirs.observations) != dict(mine.observations) or tuple(theirs.actions) != tuple(
+        mine.actions
+    ):
+        raise IncompatibleError(
+            f"Policy {source!r} observes or acts otherwise than this task. "
+            "Use the same task options (actuation, lookahead, observe_muscles)."
+        )
