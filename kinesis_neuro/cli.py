@@ -10,8 +10,10 @@ from typing import Annotated
 
 import tyro
 
+from kinesis_neuro.body.conditions import MuscleCondition
 from kinesis_neuro.errors import InvalidInputError, KinesisError
 from kinesis_neuro.learn.config import DistillConfig, TrainConfig
+from kinesis_neuro.learn.mining_config import MiningConfig
 
 
 @dataclass(frozen=True)
@@ -36,8 +38,15 @@ class Train:
 
 
 @dataclass(frozen=True)
+class Mine:
+    """Train experts on the clips that their predecessors fail, and a gate; in runs/TRAIN.NAME."""
+
+    config: Annotated[MiningConfig, tyro.conf.arg(name="")] = field(default_factory=MiningConfig)
+
+
+@dataclass(frozen=True)
 class Distill:
-    """Clone a policy into one that drives muscles alone, in runs/NAME."""
+    """Clone policies into one that drives muscles alone, in runs/NAME."""
 
     config: Annotated[DistillConfig, tyro.conf.arg(name="")] = field(default_factory=DistillConfig)
 
@@ -79,6 +88,8 @@ class Record:
     seed: int = 0
     on_fall: str = "stop"
     """'stop' or 'restart'."""
+    condition: MuscleCondition = field(default_factory=MuscleCondition)
+    """Of the muscles; the one that the policy was trained with if none is given."""
 
 
 @dataclass(frozen=True)
@@ -131,7 +142,7 @@ class Report:
     seed: int = 0
 
 
-Command = Demo | Train | Distill | Evaluate | Record | Export | Figures | Report
+Command = Demo | Train | Mine | Distill | Evaluate | Record | Export | Figures | Report
 
 
 def run(command: Command) -> None:
@@ -145,6 +156,11 @@ def run(command: Command) -> None:
 
         train(command.config)
         print(f"Policy and log are in {Path('runs') / command.config.name}")
+    elif isinstance(command, Mine):
+        from kinesis_neuro.mining import mine
+
+        print(mine(command.config).to_string(float_format="{:.3f}".format))
+        print(f"Policies and table are in {Path('runs') / command.config.train.name}")
     elif isinstance(command, Distill):
         from kinesis_neuro.learn.distill import distill
 
@@ -198,6 +214,7 @@ def run(command: Command) -> None:
             command.duration,
             command.seed,
             on_fall=command.on_fall,
+            condition=None if command.condition.is_none else command.condition,
         )
         write_netcdf(recording, command.out)
         print(f"Wrote {recording.sizes['time']} samples to {command.out}")
@@ -253,6 +270,7 @@ def main(arguments: list[str] | None = None) -> None:
             {
                 "demo": Demo,
                 "train": Train,
+                "mine": Mine,
                 "distill": Distill,
                 "evaluate": Evaluate,
                 "record": Record,

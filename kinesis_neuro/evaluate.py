@@ -11,6 +11,7 @@ import numpy as np
 import xarray as xr
 from numpy.typing import NDArray
 
+from kinesis_neuro.body.conditions import MuscleCondition
 from kinesis_neuro.body.kinematics import contact_forces
 from kinesis_neuro.env.imitation import ImitationEnv
 from kinesis_neuro.errors import InvalidInputError, unknown_name
@@ -44,6 +45,7 @@ def run_episodes(
     n_threads: int | None = None,
     prepare: Any = None,
     to_the_end: bool = False,
+    condition: MuscleCondition | None = None,
 ) -> Traces:
     """Run deterministic episodes of each motion, all at once.
 
@@ -62,9 +64,12 @@ def run_episodes(
     to_the_end : bool
         Whether episodes start in the first frame of a motion, and then at even distances, and go
         on to its end, or for `duration`; if not, they start in random frames that cover it evenly.
+    condition : MuscleCondition, optional
+        Of the muscles; the one that the policy was trained with if not given.
     """
     loaded = as_motions(motions, policy)
     n = n_starts * len(loaded)
+    changed: dict[str, Any] = {} if condition is None else {"condition": condition}
     env = policy_env(
         policy,
         loaded,
@@ -74,6 +79,7 @@ def run_episodes(
         duration=max(duration, 1.0),
         termination_rule=_LOOSEST.rule,
         termination_distance=_LOOSEST.threshold,
+        **changed,
     )
     table = env.table
     n_steps = control_steps(duration, env.config.control_rate)
@@ -171,6 +177,7 @@ def evaluate(
     duration: float = 10.0,
     seed: int = 0,
     n_threads: int | None = None,
+    condition: MuscleCondition | None = None,
 ) -> xr.Dataset:
     """Measure how well a deterministic policy follows motions.
 
@@ -190,6 +197,8 @@ def evaluate(
         Of an episode [s].
     seed : int
     n_threads : int, optional
+    condition : MuscleCondition, optional
+        Of the muscles; the one that the policy was trained with if not given.
 
     Returns
     -------
@@ -212,7 +221,13 @@ def evaluate(
         )
     played = as_policy(policy)
     traces = run_episodes(
-        played, motions, n_starts=n_starts, duration=duration, seed=seed, n_threads=n_threads
+        played,
+        motions,
+        n_starts=n_starts,
+        duration=duration,
+        seed=seed,
+        n_threads=n_threads,
+        condition=condition,
     )
     values = score(traces, PROTOCOLS[protocol]) | {
         "start_frame": traces.start_frame,
@@ -233,5 +248,6 @@ def evaluate(
             "n_diverged": int(traces.n_diverged),
             "summary": encode_attr(summarize(traces, seed)),
             "versions": encode_attr(library_versions()),
+            **({} if condition is None else {"condition": encode_attr(asdict(condition))}),
         },
     )

@@ -12,6 +12,7 @@ import pytest
 import torch
 import xarray as xr
 
+from kinesis_neuro.body.conditions import MuscleCondition
 from kinesis_neuro.cli import main
 from kinesis_neuro.learn.checkpoint import load_policy, save_policy
 from kinesis_neuro.learn.policy import untrained_policy
@@ -42,7 +43,8 @@ def said(capsys: pytest.CaptureFixture[str]) -> str:
         (["demo"], ["--out", "--policy", "--duration", "--video", "shipped"]),
         (["train"], ["--total-steps", "--task.actuation", "--ppo.gamma", "--network.actor"]),
         (["evaluate"], ["--n-starts", "--duration", "--seed", "both protocols"]),
-        (["record"], ["--motion", "--on-fall", "NetCDF"]),
+        (["record"], ["--motion", "--on-fall", "--condition.fatigue", "NetCDF"]),
+        (["mine"], ["--n-experts", "--train.motions", "--train.keys", "--gate-steps"]),
     ],
 )
 def test_every_command_has_help(
@@ -86,6 +88,8 @@ def test_the_program_runs_and_an_error_is_one_line(tmp_path: Path) -> None:
         ("record empty walk.nc", "policy.json: no such file"),
         ("train --body leg", "Unknown body 'leg'. Available: full, legs"),
         ("train --motions run", "Unknown motion 'run'"),
+        ("mine", "needs one motion library, got walk"),
+        ("record policy walk.nc --condition.deactivated nobody", "Unknown muscle 'nobody'"),
         ("demo --policy nobody", "Unknown policy 'nobody'"),
     ],
 )
@@ -107,7 +111,7 @@ def test_an_error_of_the_library_is_one_line(
 @pytest.mark.parametrize(
     ("arguments", "message"),
     [
-        ("", "demo, train, distill, evaluate, record"),
+        ("", "demo, train, mine, distill, evaluate, record"),
         ("walk", "walk"),
         ("evaluate", "Name of a shipped policy"),
         ("evaluate policy --n-starts many", "many"),
@@ -116,6 +120,7 @@ def test_an_error_of_the_library_is_one_line(
         ("train --task.gravity 1", "--task.gravity"),
         ("train --n-envs 0", "n_envs must be at least 1, got 0"),
         ("train --motion-weights 1 2", "2 entries for 1 motions"),
+        ("record policy walk.nc --condition.noise -1", "noise must be zero or positive"),
     ],
 )
 def test_wrong_arguments_are_explained(
@@ -174,3 +179,12 @@ def test_train_goes_on_with_its_run(
     assert np.isfinite(trained.act(np.zeros((1, trained.n_observations), np.float32))).all()
     with pytest.raises(SystemExit, match=r"another configuration: n_envs differ"):
         main([*options, "--n-envs", "4"])
+
+
+def test_record_under_a_condition(policy: str) -> None:
+    options = "--condition.fatigue 5 --condition.strength vasti 0.5 *_l 0.9".split()
+    main(["record", policy, "weak.nc", "--duration", "0.2", *options])
+    condition = MuscleCondition(fatigue=5.0, strength=(("vasti", 0.5), ("*_l", 0.9)))
+    expected = record(load_policy(policy), duration=0.2, condition=condition)
+    xr.testing.assert_identical(read_netcdf("weak.nc"), expected)
+    assert "fatigued" in expected

@@ -15,6 +15,7 @@ import pytest
 import xarray as xr
 
 from kinesis_neuro import evaluate as _evaluate_function
+from kinesis_neuro.body.conditions import MuscleCondition
 from kinesis_neuro.env.imitation import ImitationEnv
 from kinesis_neuro.errors import InvalidInputError
 from kinesis_neuro.evaluate import evaluate, run_episodes
@@ -327,3 +328,14 @@ def test_a_motion_must_be_as_long_as_an_episode(policy: Policy) -> None:
 
 def test_it_is_the_public_function() -> None:
     assert _evaluate_function is evaluate
+
+
+def test_a_condition_changes_what_is_evaluated(policy: Policy) -> None:
+    healthy, same, silent = (
+        evaluate(policy, n_starts=4, duration=0.3, seed=2, condition=condition)
+        for condition in (None, MuscleCondition(), MuscleCondition(deactivated=("*",)))
+    )
+    np.testing.assert_array_equal(same.mpjpe, healthy.mpjpe)
+    assert not np.array_equal(silent.mpjpe, healthy.mpjpe)
+    assert "condition" not in healthy.attrs
+    assert json.loads(silent.attrs["condition"])["deactivated"] == ["*"]

@@ -165,7 +165,7 @@ class Trainer:
         mine = to_dict(self.config)
         # Options that came after the checkpoint have their defaults in it.
         theirs = to_dict(from_dict(TrainConfig, about["config"]))
-        differing = [k for k in mine if k not in _FREE and mine[k] != theirs[k]]
+        differing = [k for k in mine if k not in FREE and mine[k] != theirs[k]]
         if differing:
             raise IncompatibleError(
                 f"The checkpoint in {folder} was trained with another configuration: "

@@ -19,7 +19,6 @@ from kinesis_neuro.env.imitation import StepResult
 from kinesis_neuro.errors import FileFormatError, IncompatibleError, InvalidInputError
 from kinesis_neuro.evaluate import evaluate
 from kinesis_neuro.learn import play
-from kinesis_neuro.learn import trainer as trainer_module
 from kinesis_neuro.learn.checkpoint import load_policy, save_policy
 from kinesis_neuro.learn.config import NetworkConfig, PPOConfig, TrainConfig
 from kinesis_neuro.learn.exploration import Categorical
@@ -27,6 +26,7 @@ from kinesis_neuro.learn.mixture import MixturePolicy, check_experts
 from kinesis_neuro.learn.policy import Policy, PolicyInfo, mlp, untrained_policy
 from kinesis_neuro.learn.ppo import PPO
 from kinesis_neuro.learn.trainer import Trainer
+from kinesis_neuro.motion import collect
 from kinesis_neuro.motion.library import load_motion
 from kinesis_neuro.record import record
 
@@ -39,7 +39,7 @@ load_once = functools.cache(load_motion)
 @pytest.fixture(autouse=True)
 def loaded_once(monkeypatch: pytest.MonkeyPatch) -> Iterator[None]:
     """Motions once, and torch's threads as they were."""
-    for user in (play, trainer_module):
+    for user in (play, collect):
         monkeypatch.setattr(user, "load_motion", load_once)
     before = torch.get_num_threads()
     yield
