@@ -234,7 +234,7 @@ def recovery(n: int) -> None:
     print("\n| zero weights | ranks | noise | VAF, least | lowest cosine >= 0.98 | "
           "mean cosine >= 0.98 | lowest cosine: least, 5 %, median |")  # fmt: skip
     print("|---|---|---|---|---|---|---|")
-    for exclusive in (0.0, 0.5):
+    for exclusive in (0.0, 0.5, 0.75):
         for ranks_of in ((3, 4), (5, 6)):
             for noise, snr_db in (("none", 200.0), ("20 dB", 20.0)):
                 vaf, similarity = [], []

@@ -44,10 +44,11 @@ def main() -> None:
             peak = one.peak_response
             muscle, change = "fell", ""
             if bool(peak.notnull().any()):
-                most = int(abs(peak).argmax())
+                most = int(np.abs(peak.values).argmax())
                 muscle, change = str(peak.muscle[most].item()), f"{float(peak[most]):+.2f}"
-            cells = " | ".join(f"{v:+.1f}" for v in shown)
-            print(f"| {100 * float(one.onset_phase):.0f} | {cells} | {muscle} | {change} |")
+            cells = " | ".join("" if np.isnan(v) else f"{v:+.1f}" for v in shown)
+            onset = round(100 * float(one.onset_phase)) % 100
+            print(f"| {onset} | {cells} | {muscle} | {change} |")
 
 
 if __name__ == "__main__":

@@ -66,7 +66,7 @@ def gait_emg(
         Part of the small weights (muscles that a synergy is not mainly about) that are zero, 0 to
         1. With none, as by default, no muscle is free of any synergy; the mixture then has many
         exact factorisations, of which the one it was made of is nothing special (Donoho & Stodden
-        2003). From about a half on, there is next to one.
+        2003). From about three quarters on, there is next to one.
 
     Returns
     -------
