@@ -28,6 +28,7 @@ from kinesis_neuro.learn.policy import Policy, untrained_policy
 from kinesis_neuro.learn.teachers import Panel, assign, load_teachers
 from kinesis_neuro.learn.trainer import Trainer
 from kinesis_neuro.motion import collect
+from kinesis_neuro.motion.clips import Entry, write_library
 from kinesis_neuro.motion.library import load_motion
 from kinesis_neuro.motion.reference import ReferenceMotion
 
@@ -355,3 +356,30 @@ def test_motions_without_a_teacher_and_teachers_apart_are_refused(
     save_policy(far, tmp_path / "far")
     with pytest.raises(IncompatibleError, match="observe otherwise"):
         load_teachers([str(teacher), str(tmp_path / "far")])
+
+
+def test_a_library_is_cloned_from_the_teachers_of_its_clips(
+    config: DistillConfig,
+    teacher: Path,
+    second: Path,
+    rounds: Callable[[int], None],
+    watched: list[Seen],
+    tmp_path: Path,
+) -> None:
+    rounds(12)
+    clips = (load_once("walk", "legs26"), short())
+    write_library(tmp_path / "lib", [Entry(clip, "walk", "one") for clip in clips])
+    several = dataclasses.replace(
+        config,
+        motions=(str(tmp_path / "lib"),),
+        motion_weighting="clip",
+        teachers=(str(teacher), str(second)),
+        teacher_rounds=10**9,
+    )
+    student = distill(several, folder=tmp_path / "student", progress=False)
+    assert set(student.about.motions) == {"walk", "short"}
+    assert student.about.task["actuation"] == "excitation"
+    # The teachers drive: what each body is excited by is what its clip's teacher wants.
+    for s in watched:
+        np.testing.assert_allclose(s.excitation, s.held, atol=1e-6)
+    assert len(watched) > 10
