@@ -28,6 +28,8 @@ LANDING_HEIGHT, LONGEST_LANDING = 0.01, 0.08
 it still moves then is the low-pass filter's, as a foot that runs lands in 10 to 20 ms."""
 BLEND = 0.12
 """Time in which a locked foot's correction comes and goes [s]."""
+ROUNDING = 0.012
+"""Standard deviation of the smoothing of the feet's correction [s]."""
 SLOWEST = 0.3
 """Speed of a pelvis from which its way can be compared with the feet's [m/s]."""
 FLIGHT_HEIGHT, LONGEST_FLIGHT = 0.015, 0.6
@@ -268,6 +270,8 @@ def lock_feet(body: Body, frames: Kinematics, stance: Stance) -> tuple[FloatArra
     swing = np.clip((speed - STANCE_SPEED) / STANCE_SPEED, 0.0, 1.0)
     lift = (1 - locked) * swing * SWING_HEIGHT
     change[..., 2] = np.maximum(change[..., 2], lift - clearance - PENETRATION)
+    # Where lifting and standing meet there are corners, at which the pelvis would jump.
+    change = gaussian_filter1d(change, ROUNDING * stance.rate, axis=0, mode="nearest")
     return way + change, locked
 
 

@@ -181,14 +181,14 @@ def test_every_solution_lies_on_the_couplings_and_in_the_limits(legs: Body) -> N
 
 
 def slips(motion: ReferenceMotion) -> np.ndarray:
-    """How far each foot segment moves over the floor while it stands [m], blending left out."""
+    """How far each foot segment moves over the floor while it stands [m], not while it lands."""
     stance = detect_stance(motion.body, motion.frames, motion.rate)
     way = contact_ways(motion.body, motion.frames)
     found = []
     for column in range(way.shape[1]):
         for start, stop in stance.intervals(column):
-            if stop - start > 30:
-                held = way[start + 8 : stop - 8, column, :2]
+            if stop - start > 36:
+                held = way[start + 14 : stop - 8, column, :2]
                 found.append(np.linalg.norm(held - held.mean(axis=0), axis=1).max())
     return np.array(found)
 
