@@ -36,11 +36,16 @@ _PELVIS = ("pelvis_tilt", "pelvis_list", "pelvis_rotation", "pelvis_tx", "pelvis
 _TRANSLATIONS = _PELVIS[3:]
 _SIDED = (
     *("hip_flexion", "hip_adduction", "hip_rotation", "knee_angle", "ankle_angle"),
-    *("subtalar_angle", "mtp_angle", "knee_angle_beta", "arm_flex", "arm_add", "arm_rot"),
+    *("subtalar_angle", "mtp_angle", "arm_flex", "arm_add", "arm_rot"),
     *("elbow_flex", "pro_sup", "wrist_flex", "wrist_dev"),
 )
 OPENSIM_COORDINATES = frozenset(
-    [*_PELVIS, *_TRUNK, *(f"{name}_{side}" for name in _SIDED for side in "rl")]
+    [
+        *_PELVIS,
+        *_TRUNK,
+        *(f"{name}_{side}" for name in _SIDED for side in "rl"),
+        *(f"knee_angle_{side}_beta" for side in "rl"),  # the patella's, which follows the knee
+    ]
 )
 """Coordinates of gait2392, gait10dof18musc and Rajagopal 2016 that the reader knows."""
 

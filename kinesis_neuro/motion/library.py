@@ -270,7 +270,12 @@ def _coordinate_name(column: str) -> str | None:
 
 
 def _refuse_wrong_units(path: Path, values: dict[str, FloatArray], in_degrees: bool) -> None:
-    angles = [v for k, v in values.items() if k.startswith(("hip_", "knee_angle", "ankle_"))]
+    # The patella's angle follows the knee's and is not used; files hold it in either unit.
+    angles = [
+        v
+        for k, v in values.items()
+        if k.startswith(("hip_", "knee_angle", "ankle_")) and not k.endswith("_beta")
+    ]
     largest = max((float(np.abs(v).max()) for v in angles), default=0.0)
     if largest > np.pi:
         raise FileFormatError(
@@ -292,7 +297,11 @@ _LARGEST_ANGLE, _SMALLEST_STEP = 2.4, 0.5
 
 def _refuse_radians_as_degrees(path: Path, values: dict[str, FloatArray]) -> None:
     """Numbers under the word degrees that make steps as radians, and a statue as degrees."""
-    legs = {k: np.rad2deg(v) for k, v in values.items() if k.startswith(("hip_", "knee_angle"))}
+    legs = {
+        k: np.rad2deg(v)
+        for k, v in values.items()
+        if k.startswith(("hip_", "knee_angle")) and not k.endswith("_beta")
+    }
     largest = max((float(np.abs(v).max()) for v in legs.values()), default=np.inf)
     step = max((float(np.ptp(v)) for k, v in legs.items() if k.startswith("knee")), default=0.0)
     if largest < _LARGEST_ANGLE and step > _SMALLEST_STEP:

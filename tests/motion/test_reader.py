@@ -347,6 +347,15 @@ def test_unlabelled_units_are_refused(write: Write, stride: Stride) -> None:
         load_motion(write(*stride, label=None))
 
 
+def test_the_patellas_angle_is_not_judged(write: Write, stride: Stride) -> None:
+    """OpenSim writes it in degrees among radians; it follows the knee's and is not used."""
+    time, columns = stride
+    plain = load_motion(write(time, columns, degrees=False))
+    beta = {f"knee_angle_{side}_beta": np.rad2deg(columns[f"knee_angle_{side}"]) for side in "rl"}
+    motion = load_motion(write(time, {**columns, **beta}, degrees=False))
+    np.testing.assert_array_equal(motion.qpos, plain.qpos)
+
+
 def test_units_against_the_header_are_refused(write: Write, stride: Stride) -> None:
     path = write(*stride, degrees=True)
     with pytest.raises(InvalidInputError, match=r"inDegrees=yes, but units='radians'"):
