@@ -20,6 +20,7 @@ from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import Any
 
+import numpy as np
 import pandas as pd
 
 from kinesis_neuro.body.models import load_body
@@ -27,6 +28,7 @@ from kinesis_neuro.data_folder import data_folder
 from kinesis_neuro.errors import KinesisError
 from kinesis_neuro.formats.atomic import atomic_path
 from kinesis_neuro.motion.clips import Entry, speed_and_turning, write_library
+from kinesis_neuro.motion.feedforward import muscle_activations
 from kinesis_neuro.motion.files import read_motion_file
 from kinesis_neuro.motion.library import load_motion
 from kinesis_neuro.motion.planting import plant_feet
@@ -211,23 +213,81 @@ def built_once(plan: Planned, folder: Path, body: str, part: Path) -> dict[str, 
     return row
 
 
+def page(table: pd.DataFrame, n_planned: int) -> str:
+    """The clips as a page: how good they are beside MuscleMimic's marks, and one by one."""
+    kept = table[table["kept"]]
+    solved = kept[kept["position_error_mm"].notna()]
+    frames = kept["seconds"] / kept["seconds"].sum()
+    jumping = (kept["tendon_jumps"] > 0).mean()
+    lines = [
+        "# Clips of the repertoire",
+        "",
+        "Written by `analyses/repertoire.py`; [Motions](motions.md) says what the figures are.",
+        "",
+        "| | here | MuscleMimic's mark |",
+        "|---|---|---|",
+        f"| frames with a joint beyond its limits | {100 * frames @ kept['joint_limits']:.2f} % "
+        "| 0.27 % |",
+        f"| motions in which a muscle's path jumps | {100 * jumping:.1f} % | 3.2 % |",
+        "| hips, knees and ankles from their targets | "
+        f"{np.average(solved['position_error_mm'], weights=solved['seconds']):.1f} mm | 25 mm |",
+        f"| CPU time a frame of the result, at 150 Hz | {kept['cpu_ms_per_frame'].median():.1f} ms "
+        "| 250 ms |",
+        "",
+        f"Of {n_planned} planned clips {len(table)} are built, and {len(kept)} passed the gate, "
+        f"whole or in part: {kept['seconds'].sum():.0f} s.",
+        "",
+        "| split | skill | clips | seconds | speeds [m/s] |",
+        "|---|---|---|---|---|",
+    ]
+    for (split, skill), part in kept.groupby(["split", "skill"]):
+        low, high = part["speed"].min(), part["speed"].max()
+        lines.append(
+            f"| {split} | {skill} | {len(part)} | {part['seconds'].sum():.1f} "
+            f"| {low:.1f} to {high:.1f} |"
+        )
+    lines += [
+        "",
+        "| clip | skill | split | s | m/s | rad/s | floating | skating | mm | source | licence |",
+        "|---|---|---|---|---|---|---|---|---|---|---|",
+    ]
+    for row in kept.to_dict("records"):
+        error = row["position_error_mm"]
+        lines.append(
+            f"| {row['name']} | {row['skill']} | {row['split']} | {row['seconds']:.1f} "
+            f"| {row['speed']:.2f} | {row['turning_rate']:+.2f} | {100 * row['floating']:.1f} % "
+            f"| {100 * row['skating']:.1f} % | {'' if np.isnan(error) else f'{error:.0f}'} "
+            f"| {row['source']} | {row['licence']} |"
+        )
+    refused = table[~table["kept"]]
+    if len(refused):
+        lines += ["", "Refused:", ""]
+        lines += [f"- `{row['name']}`: {row['why']}" for row in refused.to_dict("records")]
+    return "\n".join(lines) + "\n"
+
+
 def main() -> None:
     """Build, split, write."""
     parser = argparse.ArgumentParser(description=__doc__)
     parser.add_argument("--out", type=Path, default=Path("runs/repertoire"))
     parser.add_argument("--body", default="legs")
     parser.add_argument("--again", default="", help="pattern of names of clips to build anew")
-    parser.add_argument("--table", type=Path, help="file for the table of clips (.csv)")
+    parser.add_argument("--built", action="store_true", help="write what is built so far, no more")
+    parser.add_argument("--table", type=Path, help="page for the table of clips (.md)")
+    parser.add_argument("--solve", action="store_true", help="static optimisation of every clip")
     given = parser.parse_args()
     folder = data_folder()
     parts = given.out.with_name(given.out.name + ".parts")
     parts.mkdir(parents=True, exist_ok=True)
     rows, entries = [], []
-    for plan in planned(folder):
+    plans = list(planned(folder))
+    for plan in plans:
         part = parts / plan.name
         said = part.with_suffix(".json")
         if said.exists() and not fnmatch.fnmatch(plan.name, given.again):
             row = json.loads(said.read_text())
+        elif given.built:
+            continue
         else:
             row = built_once(plan, folder, given.body, part)
             print(
@@ -251,11 +311,16 @@ def main() -> None:
             write_keys(given.out / f"{split}.txt", names, f"{len(names)} clips for {split}")
     table = pd.DataFrame(rows)
     table.insert(3, "split", table["name"].map(split_of))
-    with atomic_path(given.table or given.out / "report.csv") as file:
+    with atomic_path(given.out / "report.csv") as file:
         table.round(4).to_csv(file, index=False)
+    if given.table is not None:
+        with atomic_path(given.table) as file:
+            file.write_text(page(table, len(plans)))
     kept = table[table["kept"]]
     print(kept.groupby(["split", "skill"])[["seconds"]].agg(["count", "sum"]).round(1))
     print(f"{len(kept)} of {len(table)} clips, {kept['seconds'].sum():.0f} s, in {given.out}")
+    if given.solve:
+        muscle_activations(library.motions())
 
 
 if __name__ == "__main__":
