@@ -13,6 +13,7 @@ import argparse
 import csv
 import dataclasses
 import json
+import shlex
 from pathlib import Path
 from typing import Any
 
@@ -29,9 +30,13 @@ N_POINTS = 100  # of a stage
 def stages(run: Path) -> list[tuple[Path, dict[str, Any]]]:
     """Runs that led to this one, the first one first, with their configurations."""
     config = json.loads((run / "checkpoint" / "policy.json").read_text())["training"]["config"]
-    before = config.get("initial_policy") or config.get("teacher")
-    earlier = stages(Path(before).parent) if before else []
-    return [*earlier, (run, config)]
+    one = config.get("initial_policy") or config.get("teacher")
+    sources = config.get("experts") or config.get("teachers") or ([one] if one else [])
+    earlier: dict[Path, dict[str, Any]] = {}
+    for source in sources:
+        # Experts descend from each other: each is named once.
+        earlier |= {k: v for k, v in stages(Path(source).parent) if k not in earlier}
+    return [*earlier.items(), (run, config)]
 
 
 def command(config: dict[str, Any]) -> str:
@@ -45,8 +50,15 @@ def command(config: dict[str, Any]) -> str:
         if isinstance(value, bool):
             words.append(option if value else _negated(option))
         else:
-            words += [option, *map(str, value if isinstance(value, list) else [value])]
+            words += [option, *_words(value)]
     return " ".join(words)
+
+
+def _words(value: Any) -> list[str]:
+    """A value as words of a command line; lists within lists one after the other."""
+    if isinstance(value, list):
+        return [word for part in value for word in _words(part)]
+    return [shlex.quote(str(value))]
 
 
 def _differences(config: dict[str, Any], default: dict[str, Any], prefix: str = "") -> list:
