@@ -246,7 +246,7 @@ def _rows(attrs: dict[Any, Any]) -> list[tuple[str, str]]:
 
 def _plain(value: object) -> str:
     """Write an attribute; what is JSON inside, as words."""
-    if isinstance(value, str) and value[:1] in "[{":
+    if isinstance(value, str) and value.startswith(("[", "{")):
         try:
             return _words(json.loads(value))
         except ValueError:

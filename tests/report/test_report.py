@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import base64
+import hashlib
 from html import unescape
 from html.parser import HTMLParser
 from pathlib import Path
@@ -29,8 +30,18 @@ def results(walking: xr.Dataset) -> Results:
 
 
 @pytest.fixture(scope="module")
-def page(results: Results) -> str:
-    return render_page(results, [("walk.nc", "0123")])
+def file(walking: xr.Dataset, tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """A report as the command writes it."""
+    folder = tmp_path_factory.mktemp("report")
+    write_netcdf(walking, folder / "walk.nc")
+    options = "--n-null 40 --seed 7 --delay 0.05".split()
+    main(["report", f"{folder}/walk.nc", "builtin", "--out", f"{folder}/report.html", *options])
+    return folder / "report.html"
+
+
+@pytest.fixture(scope="module")
+def page(file: Path) -> str:
+    return file.read_text(encoding="utf-8")
 
 
 class _Cells(HTMLParser):
@@ -146,11 +157,9 @@ def test_names_are_text_not_markup(page: str) -> None:
     assert "synthetic &lt;walk&gt; &amp; more" in page
 
 
-def test_a_part_that_cannot_be_had_leaves_its_reason(results: Results, page: str) -> None:
+def test_a_part_that_cannot_be_had_leaves_its_reason(page: str) -> None:
     # The recording has no poses: there is nothing to draw a body from.
     assert "The body: not drawn, because A recording to draw needs" in page
-    one = compute_results(results.recording.drop_vars("group"), [load_subject("builtin")], n_null=9)
-    assert "All muscles: not drawn, because" in render_page(one)
 
 
 def test_several_people_have_a_ceiling_in_the_tables(walking: xr.Dataset) -> None:
@@ -169,18 +178,10 @@ def test_several_people_have_a_ceiling_in_the_tables(walking: xr.Dataset) -> Non
     assert "3 people" in text
 
 
-def test_the_same_input_gives_the_same_bytes(
-    walking: xr.Dataset, tmp_path: Path, capsys: pytest.CaptureFixture[str]
-) -> None:
-    write_netcdf(walking, tmp_path / "walk.nc")
-    for name in ("a.html", "b.html"):
-        main(
-            ["report", str(tmp_path / "walk.nc"), "builtin", "--out", str(tmp_path / name),
-             "--n-null", "9"]
-        )  # fmt: skip
-    assert (tmp_path / "a.html").read_bytes() == (tmp_path / "b.html").read_bytes()
-    assert capsys.readouterr().out.splitlines()[0] == f"Wrote {tmp_path / 'a.html'}"
-    assert sorted(x.name for x in tmp_path.iterdir()) == ["a.html", "b.html", "walk.nc"]
+def test_the_same_input_gives_the_same_bytes(results: Results, file: Path, page: str) -> None:
+    digest = hashlib.sha256((file.parent / "walk.nc").read_bytes()).hexdigest()
+    assert render_page(results, [("walk.nc", digest)]) == page
+    assert sorted(x.name for x in file.parent.iterdir()) == ["report.html", "walk.nc"]
 
 
 @pytest.mark.parametrize(
