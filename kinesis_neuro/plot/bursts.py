@@ -10,7 +10,9 @@ from matplotlib.artist import Artist
 from matplotlib.axes import Axes
 from matplotlib.figure import Figure
 from matplotlib.lines import Line2D
-from matplotlib.patches import Patch
+from matplotlib.patches import Patch, PathPatch
+from matplotlib.path import Path
+from numpy.typing import NDArray
 
 from kinesis_neuro.errors import InvalidInputError
 from kinesis_neuro.plot.axes import (
@@ -97,21 +99,13 @@ def plot_bursts(rasters: Mapping[str, xr.Dataset]) -> Figure:
 def _column(axis: Axes, one: xr.Dataset, dim: str, color: str) -> None:
     gait_axis(axis, float(one["toe_off_phase"]), ticks=(0, 25, 50, 75, 100))
     phase = one["phase"].values
-    step = 100 * (phase[1] - phase[0])
     n_cycles = one.sizes["cycle"]
     height = _FILL / n_cycles
-    # In vector form, hairlines would part rows that only touch, or that are snapped to points.
-    thick = 1.08 * height
     for lane in range(one.sizes[dim]):
         active = one["active"].isel({dim: lane}).transpose("cycle", "phase").values > 0
-        for cycle, row in enumerate(active):
-            # Runs of samples, each as a bar from half a sample before to half a sample after.
-            edges = np.flatnonzero(np.diff(np.r_[0, row.astype(int), 0]))
-            start, stop = 100 * phase[0] + step * edges[::2], 100 * phase[0] + step * edges[1::2]
-            axis.broken_barh(
-                list(zip(start, stop - start, strict=True)),
-                (lane - 0.46 + cycle * height, thick), color=color, linewidth=0, snap=False,
-            )  # fmt: skip
+        axis.add_patch(
+            PathPatch(_bars(active, phase, lane - 0.46, height), facecolor=color, linewidth=0)
+        )
         below = lane - 0.5 + _FILL + 0.5 * (1 - _FILL)
         for name, marker, face in _MARKS:
             at, spread = (
@@ -127,6 +121,26 @@ def _column(axis: Axes, one: xr.Dataset, dim: str, color: str) -> None:
         if lane:
             axis.axhline(lane - 0.5, color="0.85", linewidth=0.5)
     axis.tick_params(axis="y", length=0)
+
+
+def _bars(active: NDArray[np.bool_], phase: NDArray, top: float, height: float) -> Path:
+    """Join the runs of samples of all cycles into one path: apart, hairlines would part the rows.
+
+    A run reaches from its first sample to the one after its last.
+    """
+    edges = np.diff(active.astype(np.int8), axis=1, prepend=0, append=0)
+    row, start = np.nonzero(edges > 0)
+    stop = np.nonzero(edges < 0)[1]  # in the same order: runs of a row do not overlap
+    step = phase[1] - phase[0]
+    left, right = (100 * (phase[0] + step * at) for at in (start, stop))
+    low, high = top + height * row, top + height * (row + 1)
+    corners = np.stack(
+        [np.stack(xy, axis=-1) for xy in ((left, low), (right, low), (right, high), (left, high))],
+        axis=1,
+    )
+    vertices = np.concatenate([corners, corners[:, :1]], axis=1).reshape(-1, 2)
+    one = [Path.MOVETO, Path.LINETO, Path.LINETO, Path.LINETO, Path.CLOSEPOLY]
+    return Path(vertices, np.tile(one, len(row)))
 
 
 def _spread(axis: Axes, at: float, spread: float, height: float) -> None:

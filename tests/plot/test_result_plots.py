@@ -9,6 +9,7 @@ import pytest
 import xarray as xr
 from matplotlib.colors import to_hex
 from matplotlib.figure import Figure
+from matplotlib.patches import PathPatch
 
 from kinesis_neuro.analysis.agreement import PEOPLE, pairwise_agreement
 from kinesis_neuro.analysis.bands import bootstrap_band
@@ -154,12 +155,12 @@ def test_a_raster_has_a_bar_for_every_run_of_samples() -> None:
     )  # fmt: skip
     raster = burst_raster(cycles)
     figure = plot_bursts({"EMG": raster.assign_attrs(human=1), "walk": raster})
-    bars = [path.vertices[:, 0] for c in figure.axes[1].collections for path in c.get_paths()]
+    patches = [next(p for p in a.patches if isinstance(p, PathPatch)) for a in figure.axes]
+    bars = [polygon[:, 0] for polygon in patches[1].get_path().to_polygons()]
     spans = sorted((round(x.min(), 6), round(x.max(), 6)) for x in bars)
     # The second cycle's burst runs on across heel strike: two bars.
     assert spans == [(0, 10), (21, 40), (91, 100)]
-    assert to_hex(figure.axes[1].collections[0].get_facecolor()[0]) == COLORS[0]
-    assert to_hex(figure.axes[0].collections[0].get_facecolor()[0]) == PEOPLE_COLOR
+    assert [to_hex(patch.get_facecolor()) for patch in patches] == [PEOPLE_COLOR, COLORS[0]]
     with pytest.raises(InvalidInputError, match="other muscles"):
         plot_bursts({"a": raster, "b": raster.assign_coords(channel=["vastus_medialis"])})
 
