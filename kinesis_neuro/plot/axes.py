@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterable, Sequence
-from typing import cast
+from typing import Any, cast
 
 import numpy as np
 from matplotlib.axes import Axes
@@ -17,8 +17,14 @@ from kinesis_neuro.plot.style import COLORS, STANCE_COLOR
 PEOPLE_COLOR = "#404040"
 """Of people, in every figure; simulations and baselines take :data:`COLORS` in order."""
 
-MARKERS = "osD^vP"
-"""Markers that go with :data:`COLORS`, so that no group is told by its colour alone."""
+MARKERS = "osD^vPX"
+"""Markers of people and of all that :data:`COLORS` tells apart: colour is never alone."""
+
+LINE_STYLES: tuple[Any, ...] = (
+    *("-", (0, (4, 1.2)), (0, (1, 1)), (0, (4, 1, 1, 1))),
+    *((0, (6, 2)), (0, (2, 2)), (0, (6, 1, 1, 1, 1, 1))),
+)
+"""Line styles of the same."""
 
 CYCLE_LABEL = "Gait cycle (%, from heel strike)"
 

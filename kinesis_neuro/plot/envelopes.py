@@ -2,8 +2,6 @@
 
 from __future__ import annotations
 
-from typing import Any
-
 import numpy as np
 import xarray as xr
 from matplotlib.artist import Artist
@@ -15,6 +13,7 @@ from matplotlib.patches import Patch
 from kinesis_neuro.errors import InvalidInputError
 from kinesis_neuro.plot.axes import (
     CYCLE_LABEL,
+    LINE_STYLES,
     PEOPLE_COLOR,
     closed,
     gait_axis,
@@ -28,14 +27,6 @@ from kinesis_neuro.plot.style import WIDTH, figure_style
 _COLUMNS = 3
 _ROW = 1.3  # inch
 _BAND = 0.18
-_STYLES: tuple[Any, ...] = (
-    "-",
-    (0, (4, 1.2)),
-    (0, (1, 1)),
-    (0, (4, 1, 1, 1)),
-    (0, (6, 2)),
-    (0, (2, 2)),
-)
 
 
 def plot_envelopes(curves: xr.Dataset, columns: int = _COLUMNS) -> Figure:
@@ -98,7 +89,7 @@ def draw_envelopes(figure: Figure | SubFigure, curves: xr.Dataset, columns: int)
             if (curves["condition_role"] == role).sum() > 1:  # each seed, thin
                 values = one["simulated"].isel(condition=condition).values
                 axis.plot(*closed(phase, values), color=colors[role], linewidth=0.5, alpha=0.5)
-        for style, role in zip(_STYLES, roles, strict=False):
+        for style, role in zip(LINE_STYLES, roles, strict=False):
             values = one["role_mean"].sel(role=role).values
             axis.plot(*closed(phase, values), color=colors[role], linestyle=style, linewidth=1.1)
         axis.set_title(muscle_label(str(one["channel"].values)), loc="left", pad=3)
@@ -114,7 +105,7 @@ def draw_envelopes(figure: Figure | SubFigure, curves: xr.Dataset, columns: int)
         handles.append(Patch(color=PEOPLE_COLOR, alpha=_BAND, linewidth=0, label="range of people"))
     handles += [
         Line2D([], [], color=colors[role], linestyle=style, linewidth=1.1, label=role)
-        for style, role in zip(_STYLES, roles, strict=False)
+        for style, role in zip(LINE_STYLES, roles, strict=False)
     ]
     if np.isfinite(toe_off):
         handles.append(stance_patch())

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 from dataclasses import dataclass
-from typing import Any
 
 import numpy as np
 import xarray as xr
@@ -16,6 +15,7 @@ from matplotlib.patches import Patch
 from kinesis_neuro.errors import InvalidInputError
 from kinesis_neuro.plot.axes import (
     CYCLE_LABEL,
+    LINE_STYLES,
     PEOPLE_COLOR,
     closed,
     gait_axis,
@@ -27,7 +27,6 @@ from kinesis_neuro.plot.style import WIDTH, figure_style
 
 _ROW = 0.98  # inch
 _BARS = 0.84  # part of the room that the bars of a muscle share
-_STYLES: tuple[Any, ...] = ("-", (0, (4, 1.2)), (0, (1, 1)), (0, (4, 1, 1, 1)))
 
 
 @dataclass(frozen=True)
@@ -170,7 +169,7 @@ def _activations(
     axis: Axes, sets: Mapping[str, xr.Dataset], row: _Row, colors: dict, toe_off: float
 ) -> None:
     gait_axis(axis, toe_off, ticks=(0, 25, 50, 75, 100))
-    for style, (name, one) in zip(_STYLES, sets.items(), strict=False):
+    for style, (name, one) in zip(LINE_STYLES, sets.items(), strict=False):
         if name in row.synergy:
             curve = one["mean_activation"].isel(synergy=row.synergy[name])
             values = curve.values / curve.values.max()
