@@ -77,7 +77,7 @@ def test_the_command_writes_every_figure(
     tmp_path: Path, capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
 ) -> None:
     out = tmp_path / "figures"
-    main(["figures", "--out", str(out), "--duration", "6"])
+    main(["figures", "--out", str(out), "--duration", "6", "--policies", "walk"])
     said = capsys.readouterr().out
     skipped = set(re.findall(r"(\w+): skipped, because", said))
     assert skipped <= {"correlation_boxes", "cluster_inference"}
@@ -91,7 +91,8 @@ def test_the_command_writes_every_figure(
     assert read_netcdf(out / "recordings" / "walk.nc").attrs["policy"] == "walk"
     # A second call takes the recordings that are there, and gives the same bytes.
     before = (out / "heat_map.pdf").read_bytes()
-    main(["figures", "--out", str(out), "--duration", "6", "--only", "heat_map"])
+    options = "--duration 6 --policies walk --only heat_map".split()
+    main(["figures", "--out", str(out), *options])
     assert "Recording" not in capsys.readouterr().out
     assert {f.name: f.stat().st_mtime_ns for f in (out / "recordings").iterdir()} == kept
     assert (out / "heat_map.pdf").read_bytes() == before
