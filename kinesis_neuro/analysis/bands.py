@@ -44,8 +44,8 @@ def bootstrap_band(
     """Band around the mean curve of subjects, by a studentised wild bootstrap of whole subjects.
 
     In each draw the deviations of whole subjects from the mean keep or change their sign (Liu
-    1988), which gives |mean*| / standard error* at each point or at its largest along the curve;
-    the band is the mean plus and minus its quantile times the standard error. (A percentile
+    1988), which gives ``|mean*| / standard error*`` at each point or at its largest along the
+    curve; the band is the mean plus and minus its quantile times the standard error. (A percentile
     bootstrap over four subjects covers 80 % instead of 95 %; drawing subjects with replacement and
     studentising makes the simultaneous band of ten subjects cover 99.9 %.)
 
@@ -155,7 +155,7 @@ def mixed_model_band(
     value ~ 1 + regressor, with a random intercept for each subject, by restricted maximum
     likelihood (statsmodels MixedLM): cycles may be unbalanced. The simultaneous band takes the
     correlation of the estimates along the curve from each subject's contribution to them, and the
-    quantile of the largest |t| of a multivariate t with that correlation.
+    quantile of the largest ``|t|`` of a multivariate t with that correlation.
 
     Parameters
     ----------

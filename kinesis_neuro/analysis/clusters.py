@@ -48,7 +48,7 @@ class ClusterTest:
         One row a cluster: where it starts and stops (in the units of the dim; a cluster round the
         circle stops before it starts), its ``mass``, ``p_value`` (among the largest clusters of its
         own curve) and ``p_value_all`` (among the largest of all curves), the point of the largest
-        |t|, and labels of further dims.
+        ``|t|``, and labels of further dims.
     dataset : Dataset
         ``t``, ``cluster`` (number of the row of the table, -1: none), ``p_value`` of the cluster at
         each point (1 outside), ``n`` of subjects at each point, and the attributes: design,
@@ -122,7 +122,7 @@ def cluster_permutation_test(
     regressor : array_like, optional
         One number for each subject of `a`, in its order (sorted labels for cycles in long form).
     threshold : float, optional
-        |t| beyond which points form clusters; two-sided p < 0.05 by default.
+        ``|t|`` beyond which points form clusters; two-sided p < 0.05 by default.
     cyclic : bool, optional
         Whether clusters run on across the end of the cycle; by default if the grid of phase is
         closed.

@@ -23,7 +23,7 @@ FEWEST_CYCLES = 3
 def phase_locking(a: Data, b: Data, n_null: int = 1000, seed: int = 0) -> xr.Dataset:
     """Phase-locking value (Lachaux et al. 1999) against a stride-shuffled null.
 
-    PLV = |mean of exp(2 pi i (phase of a - phase of b))| over all samples of all cycles, with
+    ``PLV = |mean of exp(2 pi i (phase of a - phase of b))|`` over all samples of all cycles, with
     phases from Hilbert's transform of the cycles joined in a row. The null pairs each cycle of a
     with another cycle of b. Both are given for the signals as they are and for what is left after
     the mean cycle is taken off.

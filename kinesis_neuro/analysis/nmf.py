@@ -37,7 +37,7 @@ class Factors(NamedTuple):
     """Factors of x (..., row, muscle): x ~ swap(activation) @ weight.
 
     ``weight (..., rank, muscle)`` has rows of unit length; ``activation (..., rank, row)`` carries
-    the scale; ``vaf (...)`` is 1 - |x - x_hat|^2 / |x|^2, uncentred.
+    the scale; ``vaf (...)`` is ``1 - |x - x_hat|^2 / |x|^2``, uncentred.
     """
 
     weight: FloatArray

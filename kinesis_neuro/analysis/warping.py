@@ -17,7 +17,7 @@ def warping_distance(
 ) -> xr.DataArray:
     """Dynamic-time-warping distance, for all other dims at once.
 
-    The least sum of |a_i - b_j| along a path from the two first to the two last samples that
+    The least sum of ``|a_i - b_j|`` along a path from the two first to the two last samples that
     moves on by one sample of either curve or of both (Sakoe & Chiba 1978, unweighted steps),
     divided by the number of samples of the longer curve: an amplitude in the units of the curves.
 
@@ -28,7 +28,7 @@ def warping_distance(
     dim : str
         What is warped.
     window : float, optional
-        Largest |time of a - time of b| that may be matched, in the units of `dim` (Sakoe-Chiba
+        Largest ``|time of a - time of b|`` that may be matched, in the units of `dim` (Sakoe-Chiba
         band); any by default.
 
     Returns

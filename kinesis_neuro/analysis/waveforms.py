@@ -143,8 +143,8 @@ def unit_range(x: FloatArray) -> FloatArray:
 def variance_accounted_for(a: FloatArray, b: FloatArray) -> FloatArray:
     """Part of the uncentred power of b that a accounts for with its best gain [1].
 
-    1 - |b - g a|^2 / |b|^2 with g = a.b / |a|^2, the square of the cosine between them (the VAF of
-    the synergy literature: Torres-Oviedo, Macpherson & Ting 2006).
+    ``1 - |b - g a|^2 / |b|^2`` with ``g = a.b / |a|^2``, the square of the cosine between
+    them (the VAF of the synergy literature: Torres-Oviedo, Macpherson & Ting 2006).
     """
     power = (a**2).sum(axis=-1) * (b**2).sum(axis=-1)
     return (a * b).sum(axis=-1) ** 2 / np.where(power > _TINY, power, np.nan)

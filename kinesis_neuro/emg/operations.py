@@ -128,4 +128,4 @@ OPERATIONS: Mapping[str, Any] = MappingProxyType(
         "rectify": _rectify,
     }
 )
-"""Operations by name: (values, rate, **parameters) -> values. To add one, add a line here."""
+"""Operations by name: ``(values, rate, **parameters) -> values``. To add one, add a line here."""

@@ -55,7 +55,7 @@ def upright_reward(quaternion: FloatArray, scale: float = 3.0) -> FloatArray:
 
 
 def energy_reward(excitation: FloatArray, scale: float = 0.05) -> FloatArray:
-    """KINESIS: exp(-0.05 (|u|_1 + |u|_2)) of the muscles' excitation."""
+    """KINESIS: ``exp(-0.05 (|u|_1 + |u|_2))`` of the muscles' excitation."""
     return np.exp(
         -scale * (np.abs(excitation).sum(axis=1) + np.sqrt(np.square(excitation).sum(axis=1)))
     )

@@ -1,0 +1,161 @@
+"""Pages that are made while the site is built: notebooks, benchmark tables, one page a module."""
+
+from __future__ import annotations
+
+import importlib
+import inspect
+import pkgutil
+import shutil
+from pathlib import Path
+
+from docutils import nodes
+from sphinx.addnodes import pending_xref
+from sphinx.application import Sphinx
+from sphinx.environment import BuildEnvironment
+from sphinx.pycode import ModuleAnalyzer
+
+import kinesis_neuro
+
+ROOT = Path(__file__).resolve().parents[2]
+FOLDER = "_generated"
+
+# Part of the library -> heading, in the order in which data flow through it.
+PARTS = {
+    "body": "Bodies",
+    "motion": "Reference motions",
+    "env": "The imitation task",
+    "learn": "Learning",
+    "": "Recording, evaluation and files",
+    "render": "Films",
+    "nwb": "NWB",
+    "emg": "EMG",
+    "analysis": "Analyses",
+    "plot": "Figures",
+    "formats": "Readers of foreign files",
+}
+
+
+def modules() -> dict[str, list[str]]:
+    """Public modules by part; a part that is new has its own name as heading."""
+    found: dict[str, list[str]] = {part: [] for part in PARTS}
+    for info in pkgutil.walk_packages(kinesis_neuro.__path__, "kinesis_neuro."):
+        names = info.name.split(".")[1:]
+        if not info.ispkg and not any(name.startswith("_") for name in names):
+            found.setdefault(names[0] if len(names) > 1 else "", []).append(info.name)
+    return {part: names for part, names in found.items() if names}
+
+
+def own_members(name: str) -> dict[str, str]:
+    """Public functions and classes that a module defines itself, and which of both they are."""
+    return {
+        member: "class" if inspect.isclass(value) else "function"
+        for member, value in vars(importlib.import_module(name)).items()
+        if not member.startswith("_")
+        and callable(value)
+        and (inspect.isclass(value) or inspect.isfunction(inspect.unwrap(value)))  # also cached
+        and value.__module__ == name
+    }
+
+
+def own_constants(name: str) -> dict[str, str]:
+    """Public constants of a module that have a docstring, with the first line of it."""
+    found = ModuleAnalyzer.for_module(name).find_attr_docs()
+    return {
+        member: lines[0]
+        for (owner, member), lines in found.items()
+        if not owner and member.isupper() and not member.startswith("_")
+    }
+
+
+def summary(thing: object) -> str:
+    """First line of a docstring."""
+    return (inspect.getdoc(thing) or "").partition("\n")[0]
+
+
+def table(rows: list[tuple[str, str]]) -> str:
+    """Make a table of what there is and what it is, in reStructuredText."""
+    lines = [".. list-table::", "   :widths: auto", ""]
+    return "\n".join(lines + [f"   * - {left}\n     - {right}" for left, right in rows]) + "\n"
+
+
+def titled(title: str, *parts: str) -> str:
+    """Make a page in reStructuredText."""
+    return "\n\n".join((f"{title}\n{'=' * len(title)}", *parts)) + "\n"
+
+
+def module_page(name: str) -> str:
+    """What a module holds, at a glance, then all of it."""
+    module = importlib.import_module(name)
+    members, constants = own_members(name), own_constants(name)
+    about = {member: summary(getattr(module, member)) for member in members} | constants
+    parts = [f".. automodule:: {name}\n   :no-members:"]
+    if about:
+        parts.append(table([(f":py:obj:`{m} <{name}.{m}>`", text) for m, text in about.items()]))
+    parts += [f".. auto{kind}:: {name}.{member}" for member, kind in members.items()]
+    parts += [f".. autodata:: {name}.{member}\n   :no-value:" for member in constants]
+    return titled(name.removeprefix("kinesis_neuro."), *parts)
+
+
+def part_page(part: str, names: list[str]) -> str:
+    """Modules of a part, with what each of them holds."""
+    package = f".. automodule:: kinesis_neuro.{part}\n   :no-members:" if part else ""
+    about = [(f":doc:`{name}`", summary(importlib.import_module(name))) for name in names]
+    toctree = "\n".join([".. toctree::", "   :hidden:", "", *(f"   {name}" for name in names)])
+    return titled(PARTS.get(part, part.capitalize()), package, table(about), toctree)
+
+
+def names_page() -> str:
+    """Public names, each with a link to where it is described."""
+    names = sorted(kinesis_neuro._MODULE_OF, key=str.lower)
+    rows = [
+        (f":py:obj:`{name} <kinesis_neuro.{name}>`", summary(getattr(kinesis_neuro, name)))
+        for name in names
+    ]
+    about = "What ``import kinesis_neuro as kn`` gives. Scripts may rely on these names."
+    return titled("Public names", about, table(rows))
+
+
+def resolve_by_value(
+    app: Sphinx, env: BuildEnvironment, node: pending_xref, shown: nodes.TextElement
+) -> nodes.reference | None:
+    """Link a name such as `kinesis_neuro.record` to where what it stands for is defined."""
+    if node.get("refdomain") != "py":
+        return None
+    module, _, name = node["reftarget"].rpartition(".")
+    try:
+        value = getattr(importlib.import_module(module), name)
+        target = f"{value.__module__}.{value.__qualname__}"
+    except (ImportError, AttributeError, ValueError):
+        return None
+    domain = env.domains.python_domain
+    return domain.resolve_xref(env, node["refdoc"], app.builder, "obj", target, node, shown)
+
+
+def make_pages(app: Sphinx) -> None:
+    """Write all of them into the folder that git ignores."""
+    folder = Path(app.srcdir) / FOLDER
+    shutil.rmtree(folder, ignore_errors=True)  # what is gone from the library goes from the site
+    pages: dict[str, str] = {"names.rst": names_page()}
+    parts = modules()
+    for part, names in parts.items():
+        pages[f"api/part_{part or 'top'}.rst"] = part_page(part, names)
+        pages |= {f"api/{name}.rst": module_page(name) for name in names}
+    listed = "\n".join(f"   api/part_{part or 'top'}" for part in parts)
+    pages["modules.rst"] = titled("Modules", f".. toctree::\n   :maxdepth: 2\n\n{listed}")
+    tables = sorted((ROOT / "benchmarks").glob("*.md"), key=lambda p: (p.stem != "README", p.stem))
+    pages["benchmarks.md"] = "# Benchmark tables\n\n" + "\n".join(
+        f"```{{include}} ../../benchmarks/{page.name}\n:heading-offset: 1\n```\n" for page in tables
+    )
+    for notebook in sorted((ROOT / "notebooks").glob("*.ipynb")):
+        pages[f"notebooks/{notebook.name}"] = notebook.read_text()
+    for name, text in pages.items():
+        path = folder / name
+        path.parent.mkdir(parents=True, exist_ok=True)
+        path.write_text(text)
+
+
+def setup(app: Sphinx) -> dict[str, bool]:
+    """Make pages before Sphinx looks which there are; help it with the public names."""
+    app.connect("builder-inited", make_pages)
+    app.connect("missing-reference", resolve_by_value)
+    return {"parallel_read_safe": True}
