@@ -2,9 +2,11 @@
 
 from __future__ import annotations
 
+import functools
 import importlib
 import inspect
 import pkgutil
+import re
 import shutil
 from pathlib import Path
 
@@ -15,6 +17,7 @@ from sphinx.environment import BuildEnvironment
 from sphinx.pycode import ModuleAnalyzer
 
 import kinesis_neuro
+from kinesis_neuro.schema import RECORDING
 
 ROOT = Path(__file__).resolve().parents[2]
 FOLDER = "_generated"
@@ -131,6 +134,40 @@ def resolve_by_value(
     return domain.resolve_xref(env, node["refdoc"], app.builder, "obj", target, node, shown)
 
 
+@functools.cache
+def described() -> dict[str, str]:
+    """Where what the library defines is described, by name, for names that only one thing has."""
+    found: dict[str, set[str]] = {}
+    for module in (module for names in modules().values() for module in names):
+        for member in own_members(module):
+            found.setdefault(member, set()).add(f"{module}.{member}")
+    # `record` in a text is the function; `mean` would be anything.
+    telling = {name for name in found if "_" in name or not name.islower()}
+    telling |= set(kinesis_neuro._MODULE_OF)
+    telling -= {*RECORDING, "p_value"}  # which are variables in the text
+    return {name: min(found[name]) for name in telling if len(found[name]) == 1}
+
+
+def link_code(app: Sphinx, document: nodes.document) -> None:
+    """Link functions that a page names in code, such as `kn.record(...)`, to their description.
+
+    So pages stay plain Markdown, which can be read outside of the site too.
+    """
+    page = app.env.current_document.docname
+    if page.startswith(f"{FOLDER}/api"):
+        return
+    for code in list(document.findall(nodes.literal)):
+        name = re.fullmatch(r"(?:kn\.)?(\w+)(?:\(.*\))?", code.astext())
+        target = described().get(name[1]) if name else None
+        if target is None or not isinstance(code.parent, nodes.paragraph | nodes.strong):
+            continue
+        link = pending_xref(
+            "", refdomain="py", reftype="obj", reftarget=target, refdoc=page, refexplicit=True
+        )
+        code.replace_self(link)
+        link += code
+
+
 def make_pages(app: Sphinx) -> None:
     """Write all of them into the folder that git ignores."""
     folder = Path(app.srcdir) / FOLDER
@@ -158,4 +195,5 @@ def setup(app: Sphinx) -> dict[str, bool]:
     """Make pages before Sphinx looks which there are; help it with the public names."""
     app.connect("builder-inited", make_pages)
     app.connect("missing-reference", resolve_by_value)
+    app.connect("doctree-read", link_code)
     return {"parallel_read_safe": True}
