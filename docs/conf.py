@@ -2,9 +2,12 @@
 
 from __future__ import annotations
 
+import os
 import sys
 from pathlib import Path
 
+# Figures are to stand in the pages, whatever backend the shell that builds them asks for.
+os.environ.pop("MPLBACKEND", None)
 sys.path.insert(0, str(Path(__file__).parent / "_ext"))
 
 import kinesis_neuro

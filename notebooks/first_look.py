@@ -22,7 +22,8 @@ import xarray as xr
 
 import kinesis_neuro as kn
 from kinesis_neuro.emg.cycles import cycle_statistics, segment_cycles
-from kinesis_neuro.plot.activation import plot_activation, plot_activation_heatmap
+from kinesis_neuro.plot.activation import plot_activation
+from kinesis_neuro.plot.heatmap import plot_activation_heatmap
 
 # %% [markdown]
 # ## A recording

@@ -20,18 +20,18 @@ import tempfile
 from pathlib import Path
 
 import matplotlib.pyplot as plt
-import numpy as np
 import xarray as xr
 
 import kinesis_neuro as kn
 from kinesis_neuro.analysis.bursts import center_of_activity
+from kinesis_neuro.analysis.channel_cycles import shared_cycles
 from kinesis_neuro.analysis.circular import wrap_phase
 from kinesis_neuro.analysis.synergy_match import cross_reconstruction
-from kinesis_neuro.emg.cycles import segment_cycles
-from kinesis_neuro.emg.filters import SIMULATION_FILTER, run_steps
-from kinesis_neuro.emg.mapping import map_muscles
 from kinesis_neuro.plot.names import muscle_label
 from kinesis_neuro.plot.style import COLORS, figure_style
+from kinesis_neuro.plot.synergies import plot_synergies
+
+xr.set_options(display_expand_data=False)
 
 # %% [markdown]
 # ## Two walkers, one vocabulary
@@ -39,8 +39,8 @@ from kinesis_neuro.plot.style import COLORS, figure_style
 # The person: the built-in mean cycle of nine muscles of the right leg.
 
 # %%
-human = kn.load_subject("builtin")["envelope"]
-human
+person = kn.load_subject("builtin")
+person["envelope"]
 
 # %% [markdown]
 # The simulation, from a file whose values are read when a function asks for them, in chunks (dask).
@@ -54,22 +54,13 @@ recording = kn.read_nwb(path).chunk(time=300)
 recording["excitation"]
 
 # %% [markdown]
-# `map_muscles` turns muscles into what the nine electrodes would see of them; the simulation then
-# passes a 6 Hz low-pass, as an envelope does.
+# `shared_cycles` cuts both into gait cycles over the same channels. Of the simulation it takes the
+# muscles that each electrode would see, with the coordinates and units that they came with.
 
 # %%
-channels = human["channel"].values.tolist()
-seen = map_muscles(recording["excitation"], channels, side="right")
-smooth = xr.apply_ufunc(
-    run_steps,
-    seen,
-    kwargs={"rate": recording.attrs["sampling_rate"], "steps": [SIMULATION_FILTER]},
-    keep_attrs=True,
-).clip(min=0, keep_attrs=True)
-dataset = smooth.to_dataset(name="envelope").assign(ground_force=recording["ground_force"])
-cycles = segment_cycles(dataset)
-simulated = cycles["envelope"]
-print(simulated.dims, simulated.attrs)
+human, simulated = shared_cycles(person, {"simulated": recording}, signal="activation")
+simulated = simulated["simulated"]
+simulated
 
 # %% [markdown]
 # ## Synergies
@@ -113,23 +104,12 @@ match = kn.match_synergies(synergies["human"], synergies["simulated"])
 match[["match", "similarity", "p_value"]].to_dataframe().round(2)
 
 # %%
-with figure_style():
-    figure, axes = plt.subplots(4, 2, figsize=(7.2, 4.6), layout="constrained", sharex="col")
-    width = 0.4
-    for row, partner in zip(axes, match["match"].values, strict=True):
-        number = int(match["synergy"][np.flatnonzero(axes[:, 0] == row[0])[0]])
-        for k, (name, index) in enumerate((("human", number), ("simulated", partner))):
-            one = synergies[name].isel(synergy=int(index))
-            row[0].bar(np.arange(9) + (k - 0.5) * width, one["weights"], width, color=COLORS[k])
-            curve = one["mean_activation"] / one["mean_activation"].max()
-            row[1].plot(100 * curve["phase"], curve, color=COLORS[k], label=name)
-        row[0].set(ylim=(0, 1.05), ylabel=f"Synergy {number + 1}")
-        row[1].set(xlim=(0, 100), ylim=(0, 1.05))
-    axes[0, 0].set_title("Weights (unit length)")
-    axes[0, 1].set_title("Mean activation (of its peak)")
-    axes[-1, 0].set_xticks(range(9), map(muscle_label, channels), rotation=45, ha="right")
-    axes[-1, 1].set_xlabel("Gait cycle (%, from right heel strike)")
-    figure.legend(*axes[0, 1].get_legend_handles_labels(), loc="outside upper right", ncols=2)
+plot_synergies(
+    synergies["human"],
+    {"simulated": (synergies["simulated"], match)},
+    label="human",
+    toe_off=float(human["toe_off_phase"]),
+)
 
 # %% [markdown]
 # Cross-reconstruction needs no assignment: how much of one walker's activity do the other's weights
@@ -159,6 +139,7 @@ later = wrap_phase(center["simulated"] - center["human"])
 # %%
 with figure_style():
     figure, axis = plt.subplots(figsize=(6, 2.6), layout="constrained")
+    channels = human["channel"].values.tolist()
     for row, channel in enumerate(channels):
         start, way = (100 * float(each.sel(channel=channel)) for each in (center["human"], later))
         for turn in (-100, 0, 100):  # what leaves on one side comes back on the other
@@ -175,12 +156,7 @@ with figure_style():
 # The lag at which whole curves agree best, for each muscle (positive: the simulation is later):
 
 # %%
-lags = kn.cross_correlation(
-    mean["human"].drop_vars("side"),
-    mean["simulated"].interp(phase=human["phase"]),
-    dim="phase",
-    cyclic=True,
-)
+lags = kn.cross_correlation(mean["human"], mean["simulated"], dim="phase", cyclic=True)
 lags = lags[["zero_lag_correlation", "peak_correlation", "peak_lag"]]
 lags.reset_coords(drop=True).to_dataframe().round(2)
 

@@ -1,4 +1,4 @@
-"""Pages that are made while the site is built: notebooks, benchmark tables, one page a module."""
+"""Pages made while the site is built: notebooks, figures, benchmark tables, one page a module."""
 
 from __future__ import annotations
 
@@ -15,12 +15,15 @@ from sphinx.addnodes import pending_xref
 from sphinx.application import Sphinx
 from sphinx.environment import BuildEnvironment
 from sphinx.pycode import ModuleAnalyzer
+from sphinx.util.logging import getLogger
 
 import kinesis_neuro
+from kinesis_neuro.figures import make_figures
 from kinesis_neuro.schema import RECORDING
 
 ROOT = Path(__file__).resolve().parents[2]
 FOLDER = "_generated"
+LOGGER = getLogger(__name__)
 
 # Part of the library -> heading, in the order in which data flow through it.
 PARTS = {
@@ -33,7 +36,9 @@ PARTS = {
     "nwb": "NWB",
     "emg": "EMG",
     "analysis": "Analyses",
-    "plot": "Figures",
+    "plot": "Plots",
+    "figures": "A paper's figures",
+    "report": "Reports",
     "formats": "Readers of foreign files",
 }
 
@@ -185,6 +190,10 @@ def make_pages(app: Sphinx) -> None:
     )
     for notebook in sorted((ROOT / "notebooks").glob("*.ipynb")):
         pages[f"notebooks/{notebook.name}"] = notebook.read_text()
+    if app.config.nb_execution_mode == "off":  # a quick look at the text
+        pages["figures/figures.md"] = "# Figures\n\nNot made.\n"
+    else:
+        make_figures(folder / "figures", duration=10.0, n_null=500, say=LOGGER.info)
     for name, text in pages.items():
         path = folder / name
         path.parent.mkdir(parents=True, exist_ok=True)

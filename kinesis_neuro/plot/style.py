@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import contextlib
 import io
+import sys
 from collections.abc import Iterator
 from pathlib import Path
 
@@ -64,6 +65,21 @@ _RC = {
 }
 
 
+def _let_notebooks_show() -> None:
+    """Have IPython show figures of its inline backend from the first on.
+
+    By itself it begins after the first cell that loads pyplot's backend, and our figures are none
+    of pyplot's: the first would be shown as a line of text.
+    """
+    ipython = sys.modules.get("IPython")
+    shell = ipython.get_ipython() if ipython else None
+    if shell is None or "inline" not in mpl.get_backend():
+        return
+    formats = shell.display_formatter.formatters.values()
+    if not any(Figure in one.type_printers for one in formats):
+        shell.run_line_magic("matplotlib", "inline")
+
+
 @contextlib.contextmanager
 def figure_style() -> Iterator[None]:
     """Apply the library's theme to figures that are made inside, and to nothing else.
@@ -75,6 +91,7 @@ def figure_style() -> Iterator[None]:
     >>> size
     7.0
     """
+    _let_notebooks_show()
     cycle = {"axes.prop_cycle": cycler(color=COLORS)}
     theme = sns.axes_style("ticks") | sns.plotting_context("paper") | _RC | cycle
     with mpl.rc_context(theme):
