@@ -24,7 +24,7 @@ extensions = [
     "sphinx.ext.mathjax",
     "numpydoc",
 ]
-exclude_patterns = ["_build", "_ext", "**/.ipynb_checkpoints"]
+exclude_patterns = ["_build", "_ext", "_generated/tables", "_generated/figures"]  # included
 
 # Building runs the notebooks, which is the test that they run.
 nb_execution_mode = "force"

@@ -19,7 +19,7 @@ from sphinx.util.logging import getLogger
 
 import kinesis_neuro
 from kinesis_neuro.figures import make_figures
-from kinesis_neuro.schema import RECORDING
+from kinesis_neuro.schema import DIMS, RECORDING, RECORDING_ATTRIBUTES
 
 ROOT = Path(__file__).resolve().parents[2]
 FOLDER = "_generated"
@@ -89,6 +89,30 @@ def table(rows: list[tuple[str, str]]) -> str:
 def titled(title: str, *parts: str) -> str:
     """Make a page in reStructuredText."""
     return "\n\n".join((f"{title}\n{'=' * len(title)}", *parts)) + "\n"
+
+
+def markdown_table(head: list[str], rows: list[list[str]]) -> str:
+    """Make a table in Markdown."""
+    return "\n".join(f"| {' | '.join(row)} |" for row in (head, ["---"] * len(head), *rows)) + "\n"
+
+
+def schema_tables() -> dict[str, str]:
+    """Dims, variables and attributes of recordings, as the schema has them."""
+    coded = "`{}`".format
+    dims = [
+        [coded(name), spec.description, spec.units, ", ".join(map(coded, spec.coords))]
+        for name, spec in DIMS.items()
+    ]
+    variables = [
+        [coded(name), ", ".join(spec.dims), spec.units, spec.long_name]
+        for name, spec in RECORDING.items()
+    ]
+    attributes = [[coded(name), kind.__name__] for name, kind in RECORDING_ATTRIBUTES.items()]
+    return {
+        "dims": markdown_table(["dim", "a step along it is", "units", "coordinates"], dims),
+        "variables": markdown_table(["variable", "dims", "units", "what it is"], variables),
+        "attributes": markdown_table(["attribute", "type"], attributes),
+    }
 
 
 def module_page(name: str) -> str:
@@ -188,6 +212,7 @@ def make_pages(app: Sphinx) -> None:
     pages["benchmarks.md"] = "# Benchmark tables\n\n" + "\n".join(
         f"```{{include}} ../../benchmarks/{page.name}\n:heading-offset: 1\n```\n" for page in tables
     )
+    pages |= {f"tables/{name}.md": text for name, text in schema_tables().items()}
     for notebook in sorted((ROOT / "notebooks").glob("*.ipynb")):
         pages[f"notebooks/{notebook.name}"] = notebook.read_text()
     if app.config.nb_execution_mode == "off":  # a quick look at the text
