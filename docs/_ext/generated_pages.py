@@ -42,6 +42,10 @@ PARTS = {
     "formats": "Readers of foreign files",
 }
 
+# Pages about concepts in the order in which they are read; others in docs/ follow by name.
+CONCEPTS = ("recordings", "nwb", "emg", "comparison", "synergies", "phase", "training")
+NO_CONCEPTS = {"index", "start", "notebooks", "gallery", "reference"}
+
 
 def modules() -> dict[str, list[str]]:
     """Public modules by part; a part that is new has its own name as heading."""
@@ -197,11 +201,19 @@ def link_code(app: Sphinx, document: nodes.document) -> None:
         link += code
 
 
+def concepts_page() -> str:
+    """List the pages about concepts."""
+    there = {page.stem for page in (ROOT / "docs").glob("*.md")} - NO_CONCEPTS
+    names = [*CONCEPTS, *sorted(there - set(CONCEPTS))]
+    listed = "\n".join(f"   /{name}" for name in names)
+    return titled("Concepts", f".. toctree::\n   :maxdepth: 1\n\n{listed}")
+
+
 def make_pages(app: Sphinx) -> None:
     """Write all of them into the folder that git ignores."""
     folder = Path(app.srcdir) / FOLDER
     shutil.rmtree(folder, ignore_errors=True)  # what is gone from the library goes from the site
-    pages: dict[str, str] = {"names.rst": names_page()}
+    pages: dict[str, str] = {"names.rst": names_page(), "concepts.rst": concepts_page()}
     parts = modules()
     for part, names in parts.items():
         pages[f"api/part_{part or 'top'}.rst"] = part_page(part, names)
