@@ -54,7 +54,7 @@ html_theme = "pydata_sphinx_theme"
 html_title = "kinesis-neuro"
 html_static_path = ["_static"]
 html_css_files = ["site.css"]
-html_show_sourcelink = False
+html_show_sourcelink = html_copy_source = False
 html_sidebars = {page: [] for page in ("index", "start", "gallery")}  # nothing lies below these
 html_theme_options = {
     "show_prev_next": False,

@@ -31,7 +31,7 @@ from kinesis_neuro.plot.names import muscle_label
 from kinesis_neuro.plot.style import COLORS, figure_style
 from kinesis_neuro.plot.synergies import plot_synergies
 
-xr.set_options(display_expand_data=False)
+_ = xr.set_options(display_expand_data=False)
 
 # %% [markdown]
 # ## Two walkers, one vocabulary
