@@ -42,12 +42,12 @@ def envelopes(material: Material) -> Drawn:
     data = material.walkers
     n = data.sizes["subject"]
     line = "dark line: their mean; the band spans them" if n > 1 else "dark line"
+    among = ", mean over people, and last that of one person with another" if n > 1 else ""
     return Drawn(
         plot_envelopes(shape_curves(data)),
         f"Mean cycles of {_listed(data['condition'].values)} and of the EMG of {_people(data)} "
         f"({line}), each scaled to its range. Simulations passed the low-pass {_envelope(data)}. "
-        "Numbers: Pearson's r at zero lag of each, mean over people, and last that of one person "
-        "with another.",
+        f"Numbers: Pearson's r at zero lag of each{among}.",
     )
 
 
@@ -80,8 +80,8 @@ def lag_map(material: Material) -> Drawn:
     )
     return Drawn(
         plot_lags(data),
-        "Pearson's r at every cyclic lag, mean over "
-        f"{_people(data)}. A positive lag says that people are later. Circles: best lag of each "
+        f"Pearson's r at every cyclic lag with the EMG of {_people(data)}. "
+        "A positive lag says that people are later. Circles: best lag of each "
         f"muscle; dashed line and diamond: best lag that all share ({best}). At its best lag any "
         "burst correlates with any other: read this with the null in the table.",
     )

@@ -57,7 +57,9 @@ def test_without_people_figures_say_what_they_lack(
     for name in ("envelopes", "lag_map", "activity_centres", "burst_rasters"):
         caption = FIGURES[name](ready).caption
         assert caption.endswith(".")
-    assert "builtin" in FIGURES["envelopes"](ready).caption
+    caption = FIGURES["envelopes"](ready).caption
+    assert "builtin" in caption
+    assert "one person with another" not in caption
 
 
 def test_unknown_names_are_refused(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
