@@ -50,13 +50,14 @@ def unsolvable(monkeypatch: pytest.MonkeyPatch) -> Callable[[], None]:
     return forbid
 
 
-def test_other_processes_give_the_same_bits(
+def test_other_processes_give_the_same_solution(
     motions: list[ReferenceMotion], solved: list[np.ndarray], tmp_path: Path
 ) -> None:
     for got, wanted in zip(
         muscle_activations(motions, cache=tmp_path, n_processes=2), solved, strict=True
     ):
-        np.testing.assert_array_equal(got, wanted)
+        # Not to the bit: a worker's linear algebra has one thread, and adds in another order.
+        np.testing.assert_allclose(got, wanted, atol=1e-7)
     assert len(list(tmp_path.glob("*.npz"))) == 4
 
 

@@ -66,6 +66,9 @@ def test_muscle_series(make: dict, opened) -> None:
         "muscle_velocity": ("meters/second", 150.0),
         "muscle_power": ("watts", 150.0),
         "metabolic_rate": ("watts", 150.0),
+        "excitation_demand": ("1", 150.0),  # with a condition of the muscles
+        "fatigued": ("1", 150.0),
+        "resting": ("1", 150.0),
     }
     force = module["muscle_force"]
     assert type(force) is TimeSeries
