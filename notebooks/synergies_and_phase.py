@@ -27,6 +27,7 @@ from kinesis_neuro.analysis.bursts import center_of_activity
 from kinesis_neuro.analysis.channel_cycles import shared_cycles
 from kinesis_neuro.analysis.circular import wrap_phase
 from kinesis_neuro.analysis.synergy_match import cross_reconstruction
+from kinesis_neuro.plot.axes import PEOPLE_COLOR
 from kinesis_neuro.plot.names import muscle_label
 from kinesis_neuro.plot.style import COLORS, figure_style
 from kinesis_neuro.plot.synergies import plot_synergies
@@ -144,8 +145,8 @@ with figure_style():
         start, way = (100 * float(each.sel(channel=channel)) for each in (center["human"], later))
         for turn in (-100, 0, 100):  # what leaves on one side comes back on the other
             axis.plot([start + turn, start + way + turn], [row, row], color="0.7", linewidth=1)
-            axis.plot(start + turn, row, "o", color=COLORS[0], label="human")
-            axis.plot(start + way + turn, row, "s", color=COLORS[1], label="simulated")
+            axis.plot(start + turn, row, "o", color=PEOPLE_COLOR, label="human")
+            axis.plot(start + way + turn, row, "s", color=COLORS[0], label="simulated")
     axis.set(xlim=(0, 100), xlabel="Centre of activity (% of the cycle, from right heel strike)")
     axis.set_yticks(range(len(channels)), map(muscle_label, channels))
     axis.invert_yaxis()
