@@ -118,6 +118,7 @@ class SerialSimulation(Simulation):
 
     def step(self, excitation: FloatArray, wrench: FloatArray | None = None) -> NDArray[np.bool_]:
         self.data.ctrl[:] = excitation[0]
+        self.excitation = excitation
         mujoco.mj_step(self.body.model, self.data)
         mujoco.mj_getState(self.body.model, self.data, self.state[0], self.layout)
         self.sensors[0] = self.data.sensordata

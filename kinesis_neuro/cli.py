@@ -120,15 +120,13 @@ class Figures:
 
 
 @dataclass(frozen=True)
-class Report:
-    """Write one HTML page about a recording and EMG subjects: figures, tables, methods."""
+class Compare:
+    """Compare a recording's muscles with people's EMG: a table, and the result in words."""
 
     recording: tyro.conf.Positional[Path]
     """File of a recording (.nc or .nwb)."""
     subjects: tyro.conf.Positional[tuple[str, ...]]
     """Names (see kn.list_subjects()) or files of EMG subjects; several people have a ceiling."""
-    out: Path = Path("report.html")
-    """Page to write."""
     speed: float | None = None
     """Chooses among the speeds of named subjects [m/s]."""
     signal: str = "activation"
@@ -142,7 +140,15 @@ class Report:
     seed: int = 0
 
 
-Command = Demo | Train | Mine | Distill | Evaluate | Record | Export | Figures | Report
+@dataclass(frozen=True)
+class Report(Compare):
+    """Write one HTML page about a recording and EMG subjects: figures, tables, methods."""
+
+    out: Path = Path("report.html")
+    """Page to write."""
+
+
+Command = Demo | Train | Mine | Distill | Evaluate | Record | Export | Figures | Compare
 
 
 def run(command: Command) -> None:
@@ -199,6 +205,8 @@ def run(command: Command) -> None:
             seed=command.seed,
         )
         print(f"Wrote {page}")
+    elif isinstance(command, Compare):
+        _compare(command)
     elif isinstance(command, Export):
         from kinesis_neuro.nwb import convert
 
@@ -218,6 +226,24 @@ def run(command: Command) -> None:
         )
         write_netcdf(recording, command.out)
         print(f"Wrote {recording.sizes['time']} samples to {command.out}")
+
+
+def _compare(command: Compare) -> None:
+    from kinesis_neuro.analysis.compare import compare_emg
+    from kinesis_neuro.report.inputs import read_people, read_recording
+
+    result = compare_emg(
+        read_recording(command.recording),
+        read_people(command.subjects, command.speed, command.pipeline),
+        signal=command.signal,
+        delay=command.delay,
+        n_null=command.n_null,
+        seed=command.seed,
+    )
+    columns = ["r", "r_low", "r_high", "null_95", "p_fdr", "ceiling_pairwise", "r_best", "best_lag"]
+    print(result.table[columns].to_string(float_format="{:.2f}".format))
+    print()
+    print(result.summary())
 
 
 def _evaluate(command: Evaluate) -> None:
@@ -276,6 +302,7 @@ def main(arguments: list[str] | None = None) -> None:
                 "record": Record,
                 "export": Export,
                 "figures": Figures,
+                "compare": Compare,
                 "report": Report,
             },
             prog="kinesis-neuro",

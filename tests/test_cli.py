@@ -12,11 +12,15 @@ import pytest
 import torch
 import xarray as xr
 
+from kinesis_neuro.analysis.compare import compare_emg
 from kinesis_neuro.body.conditions import MuscleCondition
 from kinesis_neuro.cli import main
+from kinesis_neuro.emg.datasets import load_subject
 from kinesis_neuro.learn.checkpoint import load_policy, save_policy
 from kinesis_neuro.learn.policy import untrained_policy
-from kinesis_neuro.netcdf import read_netcdf
+from kinesis_neuro.motion.inverse import static_optimization
+from kinesis_neuro.motion.library import load_motion
+from kinesis_neuro.netcdf import read_netcdf, write_netcdf
 from kinesis_neuro.record import record
 
 ROOT = Path(__file__).resolve().parent.parent
@@ -44,6 +48,8 @@ def said(capsys: pytest.CaptureFixture[str]) -> str:
         (["train"], ["--total-steps", "--task.actuation", "--ppo.gamma", "--network.actor"]),
         (["evaluate"], ["--n-starts", "--duration", "--seed", "both protocols"]),
         (["record"], ["--motion", "--on-fall", "--condition.fatigue", "NetCDF"]),
+        (["compare"], ["--signal", "--delay", "--speed", "in words"]),
+        (["report"], ["--signal", "--delay", "--out", "HTML"]),
         (["mine"], ["--n-experts", "--train.motions", "--train.keys", "--gate-steps"]),
     ],
 )
@@ -188,3 +194,19 @@ def test_record_under_a_condition(policy: str) -> None:
     expected = record(load_policy(policy), duration=0.2, condition=condition)
     xr.testing.assert_identical(read_netcdf("weak.nc"), expected)
     assert "fatigued" in expected
+
+
+def test_compare_prints_the_table_and_its_words(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    monkeypatch.chdir(tmp_path)
+    recording = static_optimization(load_motion("walk"))
+    write_netcdf(recording, tmp_path / "so.nc")
+    main(["compare", "so.nc", "builtin", "--delay", "0.06", "--n-null", "50"])
+    shown = said(capsys)
+    result = compare_emg(recording, load_subject("builtin"), delay=0.06, n_null=50)
+    assert f"mean {result.table.loc['mean', 'r']:.2f}" in shown
+    words = re.sub(r"[\s│╭╮╰╯─]+", " ", result.summary())
+    assert words.strip() in shown
+    with pytest.raises(SystemExit, match=r"Expected \.nc or \.nwb"):
+        main(["compare", "so.csv", "builtin"])

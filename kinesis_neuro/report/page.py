@@ -15,12 +15,10 @@ import xarray as xr
 from jinja2 import Environment, PackageLoader, StrictUndefined
 
 from kinesis_neuro.analysis.comparison import OVERALL
-from kinesis_neuro.emg.datasets import load_subject
-from kinesis_neuro.emg.filters import apply_pipeline
-from kinesis_neuro.emg.subject import signal_name
-from kinesis_neuro.errors import FileFormatError, InvalidInputError
+from kinesis_neuro.errors import InvalidInputError
 from kinesis_neuro.formats.atomic import atomic_path
 from kinesis_neuro.provenance import library_versions
+from kinesis_neuro.report.inputs import read_people, read_recording
 from kinesis_neuro.report.methods import methods
 from kinesis_neuro.report.pictures import pictures
 from kinesis_neuro.report.results import Results, compute_results
@@ -87,11 +85,8 @@ def write_report(
         raise InvalidInputError(
             "A report needs one EMG subject or more. Name one, such as builtin."
         )
-    sim = recording if isinstance(recording, xr.Dataset) else _read_recording(Path(recording))
-    people = [
-        one if isinstance(one, xr.Dataset) else load_subject(one, speed=speed) for one in given
-    ]
-    people = [_envelopes(one, pipeline) for one in people]
+    sim = recording if isinstance(recording, xr.Dataset) else read_recording(Path(recording))
+    people = read_people(given, speed, pipeline)
     target = Path(out)
     with atomic_path(target) as part:  # first of all: a folder that is not there is found at once
         results = compute_results(sim, people, signal, delay, n_null, seed)
@@ -142,30 +137,6 @@ def render_page(results: Results, files: Sequence[tuple[str, str]] = ()) -> str:
         files=list(files),
         versions=sorted(library_versions().items()),
     )
-
-
-def _read_recording(path: Path) -> xr.Dataset:
-    suffix = path.suffix.lower()
-    if suffix == ".nc":
-        from kinesis_neuro.netcdf import read_netcdf as read
-    elif suffix == ".nwb":
-        from kinesis_neuro.nwb import read_nwb as read
-    else:
-        raise FileFormatError(
-            path, f"the suffix {path.suffix!r}", ".nc or .nwb, as 'kinesis-neuro record' writes"
-        )
-    return read(path)
-
-
-def _envelopes(subject: xr.Dataset, pipeline: str | None) -> xr.Dataset:
-    if signal_name(subject) == "envelope":
-        return subject
-    if pipeline is None:
-        raise InvalidInputError(
-            f"Subject {subject.attrs.get('subject', 'without a name')!r} holds raw EMG. Choose how "
-            "envelopes are made of it: pipeline (--pipeline) winter, santuz2018 or pycgm2."
-        )
-    return apply_pipeline(subject, pipeline)
 
 
 def _hashes(
