@@ -15,6 +15,7 @@ from kinesis_neuro.body.kinematics import split_sensors
 from kinesis_neuro.body.models import PHYSICS_RATE, Body
 from kinesis_neuro.body.recording import Samples, assemble_recording, feet
 from kinesis_neuro.env.imitation import ImitationEnv
+from kinesis_neuro.env.tasks.goal import Quantity
 from kinesis_neuro.errors import InvalidInputError
 from kinesis_neuro.learn.checkpoint import describe
 from kinesis_neuro.learn.play import (
@@ -191,15 +192,15 @@ class Trace:
         self._rows: list[tuple[np.ndarray, ...]] = []
         self._held: list[tuple[int, np.ndarray, np.ndarray, int]] = []
         self._muscles: list[dict[str, np.ndarray]] = []
+        self._asked: list[dict[str, Quantity]] = []
         self._inner = env.on_physics_step
         env.on_physics_step = self._physics_step
 
     def _physics_step(self, env: ImitationEnv) -> None:
         # The step has just left the previous state; its sensors are those now in the buffer.
-        row, shift = env.table.rows(env.motion, env.frame - 1)
-        reference = env.table.position[row] + shift[:, None]
-        length = env.table.length[env.motion]
-        phase = ((env.frame - 1) % length) / length
+        reference = env.table.at(env.motion, env.frame - 1).position()
+        phase = env.table.phase(env.motion, env.frame - 1)
+        self._asked.append(env.goal.recorded())
         simulation = env.simulation
         states = simulation.muscle_states()
         self._muscles.append({name: values.copy() for name, values in states.items()})
@@ -287,6 +288,10 @@ class Trace:
         }
         for name, (values, long_name) in extra.items():
             dataset[name] = ("time", values, {"units": "1", "long_name": long_name})
+        for name, first in self._asked[0].items():
+            rows = np.stack([asked[name].values[which] for asked in self._asked])
+            about = {"units": first.units, "long_name": first.long_name}
+            dataset[name] = (("time", *first.dims), rows, about)
         return dataset
 
     def _repeated(self, values: list) -> np.ndarray:

@@ -8,7 +8,7 @@ is sensed is one physics step older than positions and activations (see
 from __future__ import annotations
 
 import functools
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 
 import numpy as np
 from numpy.typing import NDArray
@@ -18,7 +18,7 @@ from kinesis_neuro.body.muscle import MuscleParameters
 from kinesis_neuro.env import terms
 from kinesis_neuro.env.conditioned import ConditionedSimulation
 from kinesis_neuro.env.config import ImitationConfig
-from kinesis_neuro.env.reference_table import ReferenceTable
+from kinesis_neuro.env.reference_table import Placed, ReferenceTable
 from kinesis_neuro.env.simulation import Simulation
 from kinesis_neuro.errors import InvalidInputError, unknown_name
 
@@ -89,6 +89,31 @@ def block_names(config: ImitationConfig) -> tuple[str, ...]:
     return tuple(names)
 
 
+def in_order(config: ImitationConfig, widths: Mapping[str, int]) -> dict[str, int]:
+    """Widths of a task's blocks in the order in which they are observed: a goal's come last.
+
+    Parameters
+    ----------
+    config : ImitationConfig
+    widths : mapping of str to int
+        In any order, as a file with sorted keys has them.
+
+    Examples
+    --------
+    >>> in_order(ImitationConfig(), {"goal": 2, "contact": 4, "activation": 80})
+    {'activation': 80, 'contact': 4, 'goal': 2}
+    """
+    names: list[str] = []
+    for name in block_names(config):
+        if name == "reference_joints":
+            kinds = ("reference_joint_position", "reference_joint_velocity")
+            names += [f"{kind}_{ahead}" for ahead in config.lookahead for kind in kinds]
+        else:
+            names.append(name)
+    own = {name: widths[name] for name in names if name in widths}
+    return own | {name: widths[name] for name in sorted(widths) if name not in own}
+
+
 class Snapshot:
     """One state of all environments, from which blocks are made as they are asked for.
 
@@ -147,10 +172,13 @@ class Snapshot:
         return self._segments[:, self.body.tracked_index]
 
     @functools.cached_property
-    def _next(self) -> tuple[IntArray, FloatArray]:
-        """Row of the reference one control step ahead, and the positions there."""
-        rows, shift = self.table.rows(self.motion, self.frame - 1 + self.config.decimation)
-        return rows, self.table.position[rows][:, self.body.tracked_index] + shift[:, None]
+    def _next(self) -> Placed:
+        """The reference one control step ahead."""
+        return self.table.at(self.motion, self.frame - 1 + self.config.decimation)
+
+    @functools.cached_property
+    def _next_position(self) -> FloatArray:
+        return self._next.position(self.body.tracked_index)
 
     # -- the body -----------------------------------------------------------------------------
 
@@ -239,25 +267,24 @@ class Snapshot:
     # -- the reference ------------------------------------------------------------------------
 
     def _reference_heading(self) -> FloatArray:
-        turn = terms.heading(self.table.qpos[self._next[0]][:, 3:7]) - self.angle
+        turn = self._next.heading() - self.angle
         return np.stack([np.sin(turn), np.cos(turn)], axis=-1)
 
     def _position_difference(self) -> FloatArray:
-        return 5.0 * self._local(self._next[1] - self._tracked)
+        return 5.0 * self._local(self._next_position - self._tracked)
 
     def _velocity_difference(self) -> FloatArray:
         tracked = self.body.tracked_index
-        return self._local(
-            self.table.velocity[self._next[0]][:, tracked] - self._speeds[:, tracked]
-        )
+        return self._local(self._next.velocity(tracked) - self._speeds[:, tracked])
 
     def _reference_position(self) -> FloatArray:
-        return self._local(self._next[1] - self._tracked[:, :1])
+        return self._local(self._next_position - self._tracked[:, :1])
 
     def _reference_joints(self) -> dict[str, FloatArray]:
         table, made = self.table, {}
         for ahead in self.config.lookahead:
-            rows, _ = table.rows(self.motion, self.frame + ahead * self.config.decimation)
-            made[f"reference_joint_position_{ahead}"] = table.qpos[rows][:, self._joint_qpos]
-            made[f"reference_joint_velocity_{ahead}"] = 0.1 * table.qvel[rows][:, self._joint_qvel]
+            then = table.at(self.motion, self.frame + ahead * self.config.decimation)
+            position, velocity = then.of(table.qpos), then.rate_of(table.qvel)
+            made[f"reference_joint_position_{ahead}"] = position[:, self._joint_qpos]
+            made[f"reference_joint_velocity_{ahead}"] = 0.1 * velocity[:, self._joint_qvel]
         return made

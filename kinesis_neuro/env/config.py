@@ -7,6 +7,7 @@ from dataclasses import dataclass, field
 from kinesis_neuro.body.actuation import ACTUATIONS, FEEDFORWARD
 from kinesis_neuro.body.conditions import MuscleCondition
 from kinesis_neuro.body.models import CONTROL_RATE, PHYSICS_RATE
+from kinesis_neuro.env.tasks.goal import GoalConfig
 from kinesis_neuro.errors import InvalidInputError, unknown_name
 
 INITIAL_ACTIVATIONS = ("auto", "reference", "rest")
@@ -92,6 +93,9 @@ class ImitationConfig:
     condition : MuscleCondition
         Of the muscles: fatigue, weakness, silence, delay, noise. Feedback laws and static
         optimisation do not know of it.
+    goal : GoalConfig
+        What is asked beyond imitation (see :mod:`kinesis_neuro.env.tasks`); nothing if its kind is
+        empty.
     """
 
     actuation: str = "moment"
@@ -112,6 +116,7 @@ class ImitationConfig:
     hard_motions: float = 0.0
     reward: RewardWeights = RewardWeights()
     condition: MuscleCondition = field(default_factory=MuscleCondition)
+    goal: GoalConfig = field(default_factory=GoalConfig)
 
     def __post_init__(self) -> None:
         """Refuse values that no environment can be made from."""

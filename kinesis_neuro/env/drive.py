@@ -12,7 +12,7 @@ from kinesis_neuro.body import actuation as act
 from kinesis_neuro.body.effort import Sharing, moment_control
 from kinesis_neuro.body.muscle import MuscleParameters
 from kinesis_neuro.env.config import ImitationConfig
-from kinesis_neuro.env.reference_table import ReferenceTable
+from kinesis_neuro.env.reference_table import Placed, ReferenceTable
 
 FloatArray = NDArray[np.float64]
 IntArray = NDArray[np.intp]
@@ -73,12 +73,13 @@ class Drive:
         if kind not in act.BY_JOINT:
             return Plan(action)
         assert table.moment_matrix is not None and table.feedforward is not None
-        rows, _ = table.rows(motion, frame + self.lead)
+        ahead = table.at(motion, frame + self.lead)
+        matrix = table.moment_matrix[ahead.rows]
         if kind == "moment":
-            change = moment_control(action, table.moment_matrix[rows], table.feedforward[rows])
+            change = moment_control(action, matrix, ahead.of(table.feedforward))
             return Plan(action, change=change)
-        asked = self._moments(rows, self._feedback(simulation, motion, frame)) + action
-        return Plan(action, sharing=Sharing.solve(asked, table.moment_matrix[rows]))
+        asked = self._moments(ahead, self._feedback(simulation, motion, frame)) + action
+        return Plan(action, sharing=Sharing.solve(asked, matrix))
 
     def excite(
         self, plan: Plan, simulation: Sensed, motion: IntArray, frame: IntArray
@@ -91,8 +92,8 @@ class Drive:
             sensor = simulation.sensor
             length, velocity = sensor("muscle_length"), sensor("muscle_velocity")
             return act.length_control(plan.action, length, velocity, self.muscles)
-        rows, _ = self.table.rows(motion, frame + self.lead)
-        return self._around(plan, rows, self._feedback(simulation, motion, frame))
+        ahead = self.table.at(motion, frame + self.lead)
+        return self._around(plan, ahead, self._feedback(simulation, motion, frame))
 
     def held(
         self,
@@ -112,34 +113,34 @@ class Drive:
         feedback = self._feedback(simulation, motion, frame)
         total = np.zeros_like(feedback)
         for k in range(n_steps):
-            rows, _ = self.table.rows(motion, frame + self.lead + k)
-            total += self._around(plan, rows, feedback)
+            ahead = self.table.at(motion, frame + self.lead + k)
+            total += self._around(plan, ahead, feedback)
         return total / n_steps
 
     def _feedback(self, simulation: Sensed, motion: IntArray, frame: IntArray) -> FloatArray:
         """Excitation that the distance from the reference adds, without bounds."""
         # Sensors are one physics step late; the feedback compares like with like.
         table, sensor = self.table, simulation.sensor
-        target, _ = table.rows(motion, frame + self.lead - 1)
+        target = table.at(motion, frame + self.lead - 1)
         length, velocity = sensor("muscle_length"), sensor("muscle_velocity")
-        to_be = table.muscle_length[target], table.muscle_velocity[target]
+        to_be = target.of(table.muscle_length), target.rate_of(table.muscle_velocity)
         force = act.feedback_force(length, velocity, *to_be, self.muscles, self.gains)
         # Sharing turns it into moments at the reference's gains, so it is taken at these: at the
         # present ones, a muscle that shortens fast would count many times what it can do.
         at = to_be if self.config.actuation == "least_effort" else (length, velocity)
         return force / np.minimum(-1.0, self.muscles.gain(*at))
 
-    def _moments(self, rows: IntArray, feedback: FloatArray) -> FloatArray:
+    def _moments(self, ahead: Placed, feedback: FloatArray) -> FloatArray:
         """Moments of feed-forward and feedback together, in units of action."""
         table = self.table
         assert table.moment_matrix is not None and table.feedforward is not None
-        wanted = table.feedforward[rows] + feedback
-        return (table.moment_matrix[rows] @ wanted[..., None])[..., 0]
+        wanted = ahead.of(table.feedforward) + feedback
+        return (table.moment_matrix[ahead.rows] @ wanted[..., None])[..., 0]
 
-    def _around(self, plan: Plan, rows: IntArray, feedback: FloatArray) -> FloatArray:
+    def _around(self, plan: Plan, ahead: Placed, feedback: FloatArray) -> FloatArray:
         if plan.sharing is not None:
-            return plan.sharing.follow(self._moments(rows, feedback) + plan.action)
+            return plan.sharing.follow(self._moments(ahead, feedback) + plan.action)
         assert self.table.feedforward is not None
-        drive = feedback + self.table.feedforward[rows]
+        drive = feedback + ahead.of(self.table.feedforward)
         drive += self.config.action_scale * plan.action if plan.change is None else plan.change
         return np.clip(drive, 0.0, 1.0)

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 
 import numpy as np
 from numpy.typing import NDArray
@@ -12,11 +12,10 @@ from kinesis_neuro.body.actuation import action_channels
 from kinesis_neuro.body.anatomy import upper_joints
 from kinesis_neuro.body.models import PHYSICS_RATE, Body
 from kinesis_neuro.env import terms
-from kinesis_neuro.env.conditioned import simulation_under
 from kinesis_neuro.env.config import ImitationConfig
 from kinesis_neuro.env.drive import Drive
 from kinesis_neuro.env.observation import Observer, tracked_bodies
-from kinesis_neuro.env.reference_table import ReferenceTable
+from kinesis_neuro.env.reference_table import Placed, ReferenceTable
 from kinesis_neuro.env.simulation import Simulation
 from kinesis_neuro.env.starts import EARLY, Starts
 from kinesis_neuro.errors import InvalidInputError
@@ -46,6 +45,8 @@ class StepResult:
         Distance of the tracked bodies from their reference [m].
     episode_time : ndarray, shape (n_envs,)
         Time since the episode's start, before any reset [s].
+    outcome : dict of str to ndarray, shape (n_done,)
+        What the goal says of the episodes that ended, in order of their environments.
     """
 
     observation: NDArray[np.float32]
@@ -56,6 +57,7 @@ class StepResult:
     final_observation: NDArray[np.float32]
     distance: FloatArray
     episode_time: FloatArray
+    outcome: dict[str, FloatArray] = field(default_factory=dict)
 
 
 class ImitationEnv:
@@ -87,15 +89,12 @@ class ImitationEnv:
         table: ReferenceTable | None = None,
     ) -> None:
         self.config = config or ImitationConfig()
-        self.table = table or ReferenceTable.build(
-            motions, actuation=self.config.actuation, activated=self.config.starts_activated
-        )
+        self.goal = self.config.goal.make()
+        self.table = table or self.goal.table(motions, self.config, n_envs)
         self.body: Body = self.table.body
         self.n_envs = n_envs
         self.rng = np.random.default_rng(seed)
-        self.simulation = simulation_under(
-            self.config.condition, self.body, n_envs, n_threads, self.rng
-        )
+        self.simulation = self.goal.simulation(self.config, self.table, n_envs, n_threads, self.rng)
         self.drive = Drive(self.config, self.table)
         self.action_channels = action_channels(self.body, self.config.actuation)
         self.auto_reset = auto_reset
@@ -103,7 +102,7 @@ class ImitationEnv:
         self._upper = np.array(
             [7 + self.body.joints.index(name) for name in upper_joints(self.body.joints)], dtype=int
         )
-        self.observer = Observer(self.table, self.config, self.action_channels)
+        self.observer = Observer(self.table, self.config, self.action_channels, self.goal)
         hard = self.config.hard_starts, self.config.hard_motions
         self.starts = Starts(self.table, self.config.decimation + 1, *hard)
         n = n_envs
@@ -117,6 +116,7 @@ class ImitationEnv:
         self.mean_excitation = np.zeros((n, self.body.n_muscles))
         self.wrench: Wrench | None = None
         self.on_physics_step: Callable[[ImitationEnv], None] | None = None
+        self.goal.attach(self)
         self.n_observations = self.reset().shape[1]
 
     # -- episodes -----------------------------------------------------------------------------
@@ -142,39 +142,34 @@ class ImitationEnv:
         """
         which = np.arange(self.n_envs) if which is None else which
         table = self.table
-        if frame is None:
-            motion, frame = self.starts.draw(which.size, self.rng, motion)
-        if motion is None:
+        if frame is not None and motion is None:
             raise InvalidInputError("Frames to start at need the motions that they belong to.")
+        motion, frame = self.goal.begin(which, motion, frame)
         self.start_frame[which] = frame
         self.motion[which], self.frame[which], self.steps[which] = motion, frame, 0
-        rows, shift = table.rows(motion, frame)
-        qpos = table.qpos[rows].copy()
-        qpos[:, :3] += shift
+        place = table.at(motion, frame)
         activation = (
             np.full((which.size, self.body.n_muscles), 0.05)
             if table.feedforward is None or not self.config.starts_activated
-            else table.feedforward[rows]
+            else place.of(table.feedforward)
         )
         simulation = self.simulation
-        simulation.reset(which, qpos, table.qvel[rows], activation)
-        self._set_sensors(which, rows, shift)
+        simulation.reset(which, place.qpos(), place.qvel(), activation)
+        self._set_sensors(which, place)
+        self.goal.placed(which)
         self.excitation[which] = simulation.activation[which]
         return self.observe()
 
-    def _set_sensors(
-        self, which: NDArray[np.intp], rows: NDArray[np.intp], shift: FloatArray
-    ) -> None:
+    def _set_sensors(self, which: NDArray[np.intp], place: Placed) -> None:
         """The reference's own kinematics, one physics step back as sensors always are."""
         table, sensors, n = self.table, self.simulation.sensors, which.size
+        velocity = place.velocity()
         blocks = {
-            "muscle_length": table.muscle_length[rows],
-            "muscle_velocity": table.muscle_velocity[rows],
-            "body_position": (
-                table.position[rows] + shift[:, None] - table.velocity[rows] / PHYSICS_RATE
-            ).reshape(n, -1),
-            "body_orientation": table.orientation[rows].reshape(n, -1),
-            "body_velocity": table.velocity[rows].reshape(n, -1),
+            "muscle_length": place.of(table.muscle_length),
+            "muscle_velocity": place.rate_of(table.muscle_velocity),
+            "body_position": (place.position() - velocity / PHYSICS_RATE).reshape(n, -1),
+            "body_orientation": place.orientation().reshape(n, -1),
+            "body_velocity": velocity.reshape(n, -1),
             "contact": np.zeros((n, 1)),
         }
         for name, values in blocks.items():
@@ -213,6 +208,7 @@ class ImitationEnv:
             self.mean_excitation += self.excitation
             if self.on_physics_step is not None:
                 self.on_physics_step(self)
+            self.goal.advance()
         self.mean_excitation /= config.decimation
         self.steps += 1
         self.n_diverged += int(diverged.sum())
@@ -224,10 +220,12 @@ class ImitationEnv:
             distance, config.termination_rule, config.termination_distance
         )
         reward[diverged] = 0.0
+        failed, through = self.goal.ended()
+        terminated |= failed
         ended = ~table.periodic[self.motion] & (
             self.frame + config.decimation >= table.length[self.motion]
         )
-        truncated = ~terminated & ((self.steps >= self.max_steps) | ended)
+        truncated = ~terminated & ((self.steps >= self.max_steps) | ended | through)
         episode_time = self.steps / config.control_rate
         done = np.flatnonzero(terminated | truncated)
         observation = self.observe()
@@ -235,13 +233,22 @@ class ImitationEnv:
         observation[diverged] = 0.0
         distance[diverged] = config.termination_distance
         final = observation[done]
+        outcome = {name: values[done] for name, values in self.goal.outcome().items()}
         early = terminated[done] & (episode_time[done] < EARLY)
         self.starts.report(self.motion[done], self.start_frame[done], early)
         self.starts.report_motions(self.motion[done], terminated[done])
         if done.size and self.auto_reset:
             observation = self.reset(done)
         return StepResult(
-            observation, reward, terminated, truncated, diverged, final, distance, episode_time
+            observation,
+            reward,
+            terminated,
+            truncated,
+            diverged,
+            final,
+            distance,
+            episode_time,
+            outcome,
         )
 
     def _reward(
@@ -261,9 +268,10 @@ class ImitationEnv:
         if weights.restraint:
             parts["restraint"] = weights.restraint * terms.restraint_reward(action)
         if weights.posture and self._upper.size:
-            rows, _ = self.table.rows(self.motion, self.frame)
-            apart = qpos[:, self._upper] - self.table.qpos[rows][:, self._upper]
+            reference = self.table.at(self.motion, self.frame).of(self.table.qpos)
+            apart = qpos[:, self._upper] - reference[:, self._upper]
             parts["posture"] = weights.posture * terms.posture_reward(apart, weights.k_posture)
+        parts |= self.goal.reward()
         self.reward_parts = parts
         return np.sum(list(parts.values()), axis=0)
 
@@ -297,7 +305,8 @@ class ImitationEnv:
             "failure": self.starts.failure,
             "motion_failure": self.starts.motion_failure,
         }
-        return arrays | self.simulation.state_arrays() | counted
+        asked = {f"goal.{name}": values for name, values in self.goal.state_arrays().items()}
+        return arrays | self.simulation.state_arrays() | counted | asked
 
     def set_state_arrays(self, arrays: dict[str, NDArray]) -> None:
         """Put back what :meth:`state_arrays` gave."""
@@ -308,6 +317,8 @@ class ImitationEnv:
         if "motion_failure" in arrays:  # later than the first checkpoints
             self.starts.motion_failure = arrays["motion_failure"].copy()
         self.simulation.set_state_arrays(arrays)
+        asked = {k.removeprefix("goal."): v for k, v in arrays.items() if k.startswith("goal.")}
+        self.goal.set_state_arrays(asked)
 
     def close(self) -> None:
         """Stop the physics threads."""

@@ -8,7 +8,8 @@ other, which halves what there is to learn.
 from __future__ import annotations
 
 import re
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
+from types import MappingProxyType
 
 import numpy as np
 from numpy.typing import NDArray
@@ -65,9 +66,18 @@ class Mirror:
     joints : sequence of str
         Independent joints, in the order of the observation.
     action_channels : sequence of str
+    further : mapping of str to (permutation, signs), optional
+        Of blocks that the body does not explain.
     """
 
-    def __init__(self, body: Body, joints: Sequence[str], action_channels: Sequence[str]) -> None:
+    def __init__(
+        self,
+        body: Body,
+        joints: Sequence[str],
+        action_channels: Sequence[str],
+        further: Mapping[str, tuple[NDArray[np.intp], FloatArray]] = MappingProxyType({}),
+    ) -> None:
+        self.further = further
         self.joints = (pairing(joints), _joint_signs(joints))
         self.muscles = (pairing(body.muscles), np.ones(body.n_muscles))
         self.tracked = _vectors(pairing(body.tracked_bodies))
@@ -94,6 +104,8 @@ class Mirror:
         return np.concatenate(order), np.concatenate(signs).astype(np.float32)
 
     def _block(self, name: str, width: int) -> tuple[NDArray[np.intp], FloatArray]:
+        if name in self.further:
+            return self.further[name]
         if name in ("root_up", "root_velocity"):
             return self.vector
         if name == "root_angular_velocity":

@@ -16,6 +16,7 @@ from kinesis_neuro.env.config import ImitationConfig
 from kinesis_neuro.env.mirror import Mirror
 from kinesis_neuro.env.reference_table import ReferenceTable
 from kinesis_neuro.env.simulation import Simulation
+from kinesis_neuro.env.tasks.goal import Goal
 
 FloatArray = NDArray[np.float64]
 IntArray = NDArray[np.intp]
@@ -35,9 +36,8 @@ def tracked_bodies(
     n, tracked = simulation.n_envs, simulation.body.tracked_index
     position = simulation.sensor("body_position").reshape(n, -1, 3)[:, tracked]
     velocity = simulation.sensor("body_velocity").reshape(n, -1, 3)[:, tracked]
-    rows, shift = table.rows(motion, frame - 1)
-    reference = table.position[rows][:, tracked] + shift[:, None]
-    return position, velocity, reference, table.velocity[rows][:, tracked]
+    reference = table.at(motion, frame - 1)
+    return position, velocity, reference.position(tracked), reference.velocity(tracked)
 
 
 class Observer:
@@ -48,18 +48,24 @@ class Observer:
     table : ReferenceTable
     config : ImitationConfig
     action_channels : tuple of str
+    goal : Goal, optional
+        Adds its blocks to the observation.
     """
 
     def __init__(
-        self, table: ReferenceTable, config: ImitationConfig, action_channels: tuple[str, ...]
+        self,
+        table: ReferenceTable,
+        config: ImitationConfig,
+        action_channels: tuple[str, ...],
+        goal: Goal | None = None,
     ) -> None:
-        self.table, self.config = table, config
+        self.table, self.config, self.goal = table, config, goal or Goal()
         self.body: Body = table.body
         self.muscles = MuscleParameters.from_model(self.body.model)
         self.names = block_names(config)
         joints = [self.body.joints[dof - 6] for dof in self.body.coupling.independent_dof[6:]]
         self._joints = joints
-        self._mirror = Mirror(self.body, joints, action_channels)
+        self._mirror = Mirror(self.body, joints, action_channels, self.goal.images())
         self.action_order, self.action_signs = self._mirror.action
         self._mirrored_rows = _left_ahead(table)
         self._widths: dict[str, int] | None = None
@@ -74,8 +80,7 @@ class Observer:
         """Environments that are shown to the policy from the other side now."""
         if not self.config.mirror:
             return np.zeros(motion.size, dtype=bool)
-        rows, _ = self.table.rows(motion, frame)
-        return self._mirrored_rows[rows]
+        return self._mirrored_rows[self.table.at(motion, frame).rows]
 
     def unmirrored(self, action: FloatArray, motion: IntArray, frame: IntArray) -> FloatArray:
         """Actions in the body's own sides."""
@@ -85,7 +90,8 @@ class Observer:
     def for_actions(self, action_channels: tuple[str, ...]) -> Observer:
         """The same observer for a policy with other actions."""
         other = copy.copy(self)
-        other._mirror = Mirror(self.body, self._joints, action_channels)
+        images = self.goal.images()
+        other._mirror = Mirror(self.body, self._joints, action_channels, images)
         other.action_order, other.action_signs = other._mirror.action
         return other
 
@@ -108,7 +114,9 @@ class Observer:
     ) -> dict[str, FloatArray]:
         """Observation as named blocks, each (n_envs, width), in the root's heading frame."""
         state = Snapshot(simulation, self.table, self.config, self.muscles, motion, frame)
-        return state.blocks(self.names)
+        # By name, so that a description with sorted keys tells their order.
+        asked = dict(sorted(self.goal.blocks().items()))
+        return state.blocks(self.names) | asked
 
 
 def _left_ahead(table: ReferenceTable) -> NDArray[np.bool_]:

@@ -16,12 +16,14 @@ from scipy.ndimage import gaussian_filter1d
 from kinesis_neuro.body.actuation import BY_JOINT, FEEDFORWARD, moment_matrix, moment_scale
 from kinesis_neuro.body.models import PHYSICS_RATE, Body
 from kinesis_neuro.body.muscle import MuscleParameters
+from kinesis_neuro.env.terms import heading
 from kinesis_neuro.errors import IncompatibleError, InvalidInputError
 from kinesis_neuro.motion.dynamics import moment_arms
 from kinesis_neuro.motion.feedforward import muscle_activations
 from kinesis_neuro.motion.reference import ReferenceMotion
 
 FloatArray = NDArray[np.float64]
+Segments = slice | NDArray[np.intp]
 
 
 @dataclass(frozen=True, eq=False)
@@ -144,6 +146,67 @@ class ReferenceTable:
         inside = np.where(periodic, inside, np.clip(frame, 0, length - 1))
         shift = np.where(periodic, cycle, 0)[:, None] * self.displacement[motion]
         return self.start[motion] + inside, shift
+
+    def at(self, motion: NDArray[np.intp], frame: NDArray[np.intp]) -> Placed:
+        """The reference in frames of motions, where it is in the world."""
+        rows, shift = self.rows(motion, frame)
+        return Placed(self, rows, shift)
+
+    def phase(self, motion: NDArray[np.intp], frame: NDArray[np.intp]) -> FloatArray:
+        """Phase of the motion, 0 to 1, shape (n,)."""
+        length = self.length[motion]
+        return (frame % length) / length
+
+
+@dataclass(frozen=True, eq=False)
+class Placed:
+    """Moments of the reference, one an environment, where they are in the world.
+
+    Attributes
+    ----------
+    table : ReferenceTable
+    rows : ndarray of int, shape (n,)
+    shift : ndarray, shape (n, 3)
+        How far the row's poses are moved [m].
+    """
+
+    table: ReferenceTable
+    rows: NDArray[np.intp]
+    shift: FloatArray
+
+    def of(self, values: FloatArray) -> FloatArray:
+        """What is the same wherever the body is (angles, muscles), of an array of the table."""
+        return values[self.rows]
+
+    def rate_of(self, values: FloatArray) -> FloatArray:
+        """The same for an array of velocities."""
+        return values[self.rows]
+
+    def qpos(self) -> FloatArray:
+        """Poses, shape (n, nq)."""
+        qpos = self.table.qpos[self.rows].copy()
+        qpos[:, :3] += self.shift
+        return qpos
+
+    def qvel(self) -> FloatArray:
+        """Velocities of the poses, shape (n, nv)."""
+        return self.table.qvel[self.rows]
+
+    def heading(self) -> FloatArray:
+        """Angle of the root about the vertical [rad], shape (n,)."""
+        return heading(self.table.qpos[self.rows][:, 3:7])
+
+    def position(self, segments: Segments = slice(None)) -> FloatArray:
+        """Of segments [m], shape (n, n_segments, 3)."""
+        return self.table.position[self.rows][:, segments] + self.shift[:, None]
+
+    def velocity(self, segments: Segments = slice(None)) -> FloatArray:
+        """Of segments [m/s], shape (n, n_segments, 3)."""
+        return self.table.velocity[self.rows][:, segments]
+
+    def orientation(self) -> FloatArray:
+        """Of all segments, shape (n, n_segments, 4)."""
+        return self.table.orientation[self.rows]
 
 
 def _smoothed(activation: FloatArray, motion: ReferenceMotion, smoothing: float) -> FloatArray:

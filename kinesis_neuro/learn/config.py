@@ -8,6 +8,7 @@ from typing import Any
 
 from kinesis_neuro.body.conditions import MuscleCondition
 from kinesis_neuro.env.config import ImitationConfig, RewardWeights
+from kinesis_neuro.env.tasks import goal_config
 from kinesis_neuro.errors import InvalidInputError, unknown_name
 
 EXPLORATIONS = ("independent", "lattice")
@@ -275,7 +276,10 @@ def from_dict(cls: type, values: dict[str, Any]) -> Any:
         )
     made = {}
     for name, value in values.items():
-        if name in _NESTED:
+        if name == "goal":
+            rest = {k: v for k, v in value.items() if k != "kind"}
+            value = from_dict(goal_config(value.get("kind", "")), rest)
+        elif name in _NESTED:
             value = from_dict(_NESTED[name], value)
         made[name] = _as_tuples(value)
     return cls(**made)

@@ -54,6 +54,7 @@ class RolloutStatistics:
     n_diverged: int
     reward: float
     error: float
+    outcome: dict[str, float]
 
 
 def advantages(batch: Batch, gamma: float, lam: float) -> tuple[Tensor, Tensor]:
@@ -128,6 +129,7 @@ class PPO:
         config, policy = self.config, self.policy
         steps: list[tuple[Tensor, ...]] = []
         survival: list[np.ndarray] = []
+        outcomes: list[dict[str, np.ndarray]] = []
         errors, diverged_before = [], env.n_diverged
         noise = policy.noise()
         if self.symmetry is not None:
@@ -155,6 +157,7 @@ class PPO:
                 (x, mean, choice, noise.log_prob(mean, choice), value, reward, done, valid)
             )
             survival.append(result.episode_time[ended])
+            outcomes.append(result.outcome)
             errors.append(result.distance.mean())
             observation = result.observation
         x, mean, action, log_prob, value, reward, done, valid = (
@@ -171,6 +174,7 @@ class PPO:
             n_diverged=env.n_diverged - diverged_before,
             reward=float(batch.reward.mean()),
             error=float(np.mean(errors)),
+            outcome=_means(outcomes),
         )
         return batch, statistics, observation
 
@@ -266,3 +270,9 @@ class PPO:
             self.learning_rate = min(high, self.learning_rate * 1.5)
         for group in self.actor_optimizer.param_groups:
             group["lr"] = self.learning_rate
+
+
+def _means(outcomes: list[dict[str, np.ndarray]]) -> dict[str, float]:
+    """Mean of each result over the episodes that ended; NaN where none did."""
+    gathered = {name: np.concatenate([o[name] for o in outcomes]) for name in outcomes[0]}
+    return {k: float(v.mean()) if v.size else float("nan") for k, v in gathered.items()}

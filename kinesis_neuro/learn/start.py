@@ -7,12 +7,15 @@ from pathlib import Path
 import torch
 
 from kinesis_neuro.body.models import Body
+from kinesis_neuro.env.blocks import in_order
+from kinesis_neuro.env.config import ImitationConfig
 from kinesis_neuro.env.imitation import ImitationEnv
 from kinesis_neuro.errors import IncompatibleError
 from kinesis_neuro.learn import checkpoint as files
-from kinesis_neuro.learn.config import TrainConfig, to_dict
+from kinesis_neuro.learn.config import TrainConfig, from_dict, to_dict
 from kinesis_neuro.learn.mixture import MixturePolicy, check_experts
 from kinesis_neuro.learn.policy import Policy, PolicyInfo
+from kinesis_neuro.learn.transfer import widened
 from kinesis_neuro.provenance import library_versions
 
 
@@ -43,12 +46,14 @@ def first_policy(
     generator : torch.Generator
         Draws the first weights.
     first : str
-        Name or folder of a policy whose weights are taken; empty for none.
+        Name or folder of a policy whose weights are taken; empty for none. The task may observe
+        more than it does (see :mod:`kinesis_neuro.learn.transfer`).
 
     Raises
     ------
     IncompatibleError
-        If that policy, or an expert, observes or acts otherwise than the task.
+        If that policy acts otherwise than the task or observes what the task does not, or an
+        expert observes or acts otherwise.
     """
     about = about_run(config, env)
     if config.experts:
@@ -57,13 +62,14 @@ def first_policy(
     if first:
         earlier = files.load_policy(first)
         files.warn_of_other_body(earlier.about, env.body)
-        _refuse_other_task(first, earlier.about, about)
+        _refuse_other_actions(first, earlier.about, about)
         if isinstance(earlier, MixturePolicy):
             raise IncompatibleError(
                 f"Policy {first!r} is a mixture of experts; train on from one of its experts, or "
                 "a gate over them (experts)."
             )
-        state = earlier.state_dict()
+        theirs = observed(earlier.about)
+        state = widened(earlier.state_dict(), theirs, about.observations, "actor.0.weight")
         # The weights go on, the noise starts anew.
         state |= {k: v.detach() for k, v in policy.noise_parameters().items()}
         files.load_tensors(policy, state, Path(first))
@@ -82,10 +88,23 @@ def _gate(
 
 
 def _refuse_other_task(source: str, theirs: PolicyInfo, mine: PolicyInfo) -> None:
-    if dict(theirs.observations) != dict(mine.observations) or tuple(theirs.actions) != tuple(
-        mine.actions
-    ):
+    _refuse_other_actions(source, theirs, mine)
+    if observed(theirs) != observed(mine):
         raise IncompatibleError(
             f"Policy {source!r} observes or acts otherwise than this task. "
-            "Use the same task options (actuation, lookahead, observe_muscles)."
+            "Use the same task options (lookahead, observations, observe_muscles, goal)."
+        )
+
+
+def observed(about: PolicyInfo) -> dict[str, int]:
+    """Widths of a policy's observation blocks, in order; files have them sorted by name."""
+    return in_order(from_dict(ImitationConfig, dict(about.task)), about.observations)
+
+
+def _refuse_other_actions(source: str, theirs: PolicyInfo, mine: PolicyInfo) -> None:
+    if tuple(theirs.actions) != tuple(mine.actions):
+        raise IncompatibleError(
+            f"Policy {source!r} observes or acts otherwise than this task: it has "
+            f"{len(theirs.actions)} actions, the task {len(mine.actions)}. Use the same "
+            "task.actuation and body."
         )

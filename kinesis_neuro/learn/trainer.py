@@ -20,8 +20,9 @@ from kinesis_neuro.learn import checkpoint as files
 from kinesis_neuro.learn.config import TrainConfig, from_dict, to_dict
 from kinesis_neuro.learn.policy import Policy, mlp
 from kinesis_neuro.learn.ppo import PPO, RolloutStatistics
-from kinesis_neuro.learn.start import first_policy
+from kinesis_neuro.learn.start import first_policy, observed
 from kinesis_neuro.learn.symmetry import Symmetry
+from kinesis_neuro.learn.transfer import widened
 from kinesis_neuro.motion.collect import collect_motions
 
 # What may differ between the run that wrote a checkpoint and the one that goes on from it.
@@ -86,7 +87,10 @@ class Trainer:
         """Go on with the critic of the initial policy's run, where its folder has one."""
         path = Path(self._first) / files.TRAINER_ARRAYS
         if self._first and path.exists():
-            files.load_tensors(self.critic, _part(files.read_tensors(path), "critic."), path)
+            mine = self.policy.about.observations
+            theirs = observed(files.load_policy(self._first).about)
+            critic = _part(files.read_tensors(path), "critic.")
+            files.load_tensors(self.critic, widened(critic, theirs, mine, "0.weight"), path)
 
     # -- one iteration ------------------------------------------------------------------------
 
@@ -117,6 +121,7 @@ class Trainer:
             "steps_per_second": rate,
             "learner_share": share,
             **learnt,
+            **{f"goal_{name}": value for name, value in seen.outcome.items()},
         }
         # JSON has no NaN: a batch in which no episode ended has no survival.
         return {k: v for k, v in row.items() if np.isfinite(v)}
