@@ -16,6 +16,7 @@ from kinesis_neuro.body.conditions import (
 )
 from kinesis_neuro.body.models import Body
 from kinesis_neuro.env.simulation import Simulation
+from kinesis_neuro.env.streams import Draws
 
 FloatArray = NDArray[np.float64]
 
@@ -32,7 +33,7 @@ class ConditionedSimulation(Simulation):
     n_envs : int
     n_threads : int, optional
     condition : MuscleCondition
-    rng : numpy.random.Generator
+    rng : numpy.random.Generator or Draws
         Draws the noise.
 
     Attributes
@@ -50,7 +51,7 @@ class ConditionedSimulation(Simulation):
         n_threads: int | None = None,
         *,
         condition: MuscleCondition,
-        rng: np.random.Generator,
+        rng: np.random.Generator | Draws,
     ) -> None:
         left = strength(condition, body)
         model = weakened(body, left) if (left < 1.0).any() else None
@@ -149,7 +150,7 @@ def simulation_under(
     body: Body,
     n_envs: int,
     n_threads: int | None,
-    rng: np.random.Generator,
+    rng: np.random.Generator | Draws,
 ) -> Simulation:
     """The plain simulation of healthy muscles, or a conditioned one."""
     if condition.is_none:

@@ -18,6 +18,7 @@ from kinesis_neuro.env.observation import Observer, tracked_bodies
 from kinesis_neuro.env.reference_table import Placed, ReferenceTable
 from kinesis_neuro.env.simulation import Simulation
 from kinesis_neuro.env.starts import EARLY, Starts
+from kinesis_neuro.env.streams import Draws, Streams
 from kinesis_neuro.errors import InvalidInputError
 from kinesis_neuro.motion.reference import ReferenceMotion
 
@@ -75,6 +76,10 @@ class ImitationEnv:
         Of the generator that draws motions, starting frames and the noise of muscles.
     auto_reset : bool
         Whether an episode that ends is followed by a new one at once.
+    table : ReferenceTable, optional
+        Of the motions, where it has been built already.
+    streams : Streams, optional
+        Random numbers that each environment has to itself, in place of one generator for all.
     """
 
     def __init__(
@@ -87,6 +92,7 @@ class ImitationEnv:
         seed: int = 0,
         auto_reset: bool = True,
         table: ReferenceTable | None = None,
+        streams: Streams | None = None,
     ) -> None:
         self.config = config or ImitationConfig()
         self.goal = self.config.goal.make()
@@ -94,7 +100,9 @@ class ImitationEnv:
         self.body: Body = self.table.body
         self.n_envs = n_envs
         self.rng = np.random.default_rng(seed)
-        self.simulation = self.goal.simulation(self.config, self.table, n_envs, n_threads, self.rng)
+        self.streams = streams
+        draws = self.draws(np.arange(n_envs))
+        self.simulation = self.goal.simulation(self.config, self.table, n_envs, n_threads, draws)
         self.drive = Drive(self.config, self.table)
         self.action_channels = action_channels(self.body, self.config.actuation)
         self.auto_reset = auto_reset
@@ -118,6 +126,10 @@ class ImitationEnv:
         self.on_physics_step: Callable[[ImitationEnv], None] | None = None
         self.goal.attach(self)
         self.n_observations = self.reset().shape[1]
+
+    def draws(self, which: NDArray[np.intp]) -> np.random.Generator | Draws:
+        """What these environments draw random numbers with."""
+        return self.rng if self.streams is None else self.streams.of(which)
 
     # -- episodes -----------------------------------------------------------------------------
 
@@ -306,7 +318,8 @@ class ImitationEnv:
             "motion_failure": self.starts.motion_failure,
         }
         asked = {f"goal.{name}": values for name, values in self.goal.state_arrays().items()}
-        return arrays | self.simulation.state_arrays() | counted | asked
+        drawn = {} if self.streams is None else {"drawn": self.streams.drawn}
+        return arrays | self.simulation.state_arrays() | counted | asked | drawn
 
     def set_state_arrays(self, arrays: dict[str, NDArray]) -> None:
         """Put back what :meth:`state_arrays` gave."""
@@ -319,6 +332,8 @@ class ImitationEnv:
         self.simulation.set_state_arrays(arrays)
         asked = {k.removeprefix("goal."): v for k, v in arrays.items() if k.startswith("goal.")}
         self.goal.set_state_arrays(asked)
+        if self.streams is not None and "drawn" in arrays:
+            self.streams.drawn[:] = arrays["drawn"]
 
     def close(self) -> None:
         """Stop the physics threads."""

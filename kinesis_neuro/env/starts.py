@@ -6,6 +6,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from kinesis_neuro.env.reference_table import ReferenceTable
+from kinesis_neuro.env.streams import Draws
 from kinesis_neuro.errors import InvalidInputError
 
 IntArray = NDArray[np.intp]
@@ -40,6 +41,9 @@ class Starts:
         Running share of episodes from each bin that failed early.
     motion_failure : ndarray, shape (n_motions,)
         Running share of episodes of each motion that failed.
+    deferred : bool
+        Whether reports wait until :meth:`settle`. Episodes of a whole rollout are then drawn with
+        what was known before it, in whatever order and in however many processes they end.
     """
 
     def __init__(
@@ -60,9 +64,17 @@ class Starts:
         self._bins_of_its_motion = n_bins[self._motion_of]
         self.failure = np.full(n_bins.sum(), 0.5)
         self.motion_failure = np.full(n_bins.size, 0.5)
+        self.deferred = False
+        self._waiting = self._nothing()
+
+    def _nothing(self) -> dict[str, NDArray[np.float64]]:
+        return {
+            "failure": np.zeros((2, self.failure.size)),
+            "motion_failure": np.zeros((2, self.motion_failure.size)),
+        }
 
     def draw(
-        self, n: int, rng: np.random.Generator, motion: IntArray | None = None
+        self, n: int, rng: np.random.Generator | Draws, motion: IntArray | None = None
     ) -> tuple[IntArray, IntArray]:
         """Motions and frames of n episodes; of given motions, any frame is as likely."""
         table = self.table
@@ -93,7 +105,7 @@ class Starts:
 
     def report_motions(self, motion: IntArray, failed: NDArray[np.bool_]) -> None:
         """Take in which of the episodes that ended had failed at all."""
-        self.motion_failure = _moved(self.motion_failure, motion, failed)
+        self._take("motion_failure", motion, failed)
 
     def report(self, motion: IntArray, frame: IntArray, failed: NDArray[np.bool_]) -> None:
         """Take in which of the episodes that ended had failed early."""
@@ -101,15 +113,31 @@ class Starts:
         # Episodes that were started by hand may lie beyond the last bin of their motion.
         last = self._motion_of.size - 1
         known = (bins <= last) & (self._motion_of[np.minimum(bins, last)] == motion)
-        self.failure = _moved(self.failure, bins[known], failed[known])
+        self._take("failure", bins[known], failed[known])
+
+    def _take(self, name: str, where: IntArray, failed: NDArray[np.bool_]) -> None:
+        counted = self._waiting[name]
+        counted[0] += np.bincount(where, minlength=counted.shape[1])
+        counted[1] += np.bincount(where, weights=failed, minlength=counted.shape[1])
+        if not self.deferred:
+            self.settle()
+
+    def tally(self) -> dict[str, NDArray[np.float64]]:
+        """Numbers of episodes and of failures that wait, (2, n) by name; they wait no longer."""
+        waiting, self._waiting = self._waiting, self._nothing()
+        return waiting
+
+    def settle(self, tally: dict[str, NDArray[np.float64]] | None = None) -> None:
+        """Count episodes in: those that wait here, or those that waited elsewhere."""
+        tally = self.tally() if tally is None else tally
+        self.failure = _moved(self.failure, *tally["failure"])
+        self.motion_failure = _moved(self.motion_failure, *tally["motion_failure"])
 
 
 def _moved(
-    average: NDArray[np.float64], where: IntArray, failed: NDArray[np.bool_]
+    average: NDArray[np.float64], count: NDArray[np.float64], failures: NDArray[np.float64]
 ) -> NDArray[np.float64]:
     """Running averages after episodes, some of which failed, have been counted in."""
-    count = np.bincount(where, minlength=average.size)
-    failures = np.bincount(where, weights=failed, minlength=average.size)
     share = failures / np.maximum(count, 1)
     keep = (1.0 - _MEMORY) ** count
     moved: NDArray[np.float64] = keep * average + (1.0 - keep) * share

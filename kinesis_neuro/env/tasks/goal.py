@@ -17,6 +17,7 @@ from numpy.typing import NDArray
 
 from kinesis_neuro.env.conditioned import simulation_under
 from kinesis_neuro.env.reference_table import ReferenceTable
+from kinesis_neuro.env.streams import Draws
 
 if TYPE_CHECKING:
     from kinesis_neuro.env.config import ImitationConfig
@@ -92,7 +93,7 @@ class Goal:
         table: ReferenceTable,
         n_envs: int,
         n_threads: int | None,
-        rng: np.random.Generator,
+        rng: np.random.Generator | Draws,
     ) -> Simulation:
         """The physics; a task with further objects gives its own."""
         return simulation_under(config.condition, table.body, n_envs, n_threads, rng)
@@ -110,9 +111,13 @@ class Goal:
     def begin(
         self, which: IntArray, motion: IntArray | None, frame: IntArray | None
     ) -> tuple[IntArray, IntArray]:
-        """Set goals for new episodes; motions and frames to start at, drawn where not given."""
+        """Set goals for new episodes; motions and frames to start at, drawn where not given.
+
+        What is random is drawn with ``env.draws(which)``, one row an environment, so that no
+        environment's numbers depend on which others begin.
+        """
         if frame is None:
-            motion, frame = self.env.starts.draw(which.size, self.env.rng, motion)
+            motion, frame = self.env.starts.draw(which.size, self.env.draws(which), motion)
         assert motion is not None
         return motion, frame
 
