@@ -19,11 +19,11 @@ from kinesis_neuro.env.config import ImitationConfig
 from kinesis_neuro.env.imitation import ImitationEnv, StepResult
 from kinesis_neuro.env.mirror import pairing
 from kinesis_neuro.env.reference_table import ReferenceTable
-from kinesis_neuro.errors import IncompatibleError, InvalidInputError
+from kinesis_neuro.errors import FileFormatError, IncompatibleError, InvalidInputError
 from kinesis_neuro.learn import distill as module
 from kinesis_neuro.learn.checkpoint import load_policy, save_policy
 from kinesis_neuro.learn.config import DistillConfig, NetworkConfig, TrainConfig
-from kinesis_neuro.learn.distill import Memory, distill
+from kinesis_neuro.learn.distill import Cloning, Memory, distill
 from kinesis_neuro.learn.policy import Policy, untrained_policy
 from kinesis_neuro.learn.teachers import Panel, assign, load_teachers
 from kinesis_neuro.learn.trainer import Trainer
@@ -383,3 +383,24 @@ def test_a_library_is_cloned_from_the_teachers_of_its_clips(
     for s in watched:
         np.testing.assert_allclose(s.excitation, s.held, atol=1e-6)
     assert len(watched) > 10
+
+
+def test_an_interrupted_cloning_goes_on(
+    config: DistillConfig, rounds: Callable[[int], None], tmp_path: Path
+) -> None:
+    rounds(80)
+    first = distill(dataclasses.replace(config, minutes=0.5), folder=tmp_path, progress=False)
+    resumed = Cloning(config, tmp_path)
+    assert resumed.rounds == 40
+    for name, value in first.state_dict().items():
+        assert torch.equal(resumed.student.state_dict()[name], value)
+    resumed.env.close()
+    distill(config, folder=tmp_path, progress=False)
+    rows = [json.loads(line) for line in (tmp_path / "log.jsonl").read_text().splitlines()]
+    assert [row["round"] for row in rows] == [20, 40, 60, 80]
+    assert rows[-1]["error"] < rows[0]["error"]
+    with pytest.raises(IncompatibleError, match="another configuration: minibatch differ"):
+        Cloning(dataclasses.replace(config, minibatch=32), tmp_path)
+    (tmp_path / "checkpoint" / "cloning.json").write_text("{}")
+    with pytest.raises(FileFormatError, match="a cloning run's state"):
+        Cloning(config, tmp_path)
