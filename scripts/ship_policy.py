@@ -1,6 +1,7 @@
 """Put a trained policy among those that the library ships, with how it was made and its scores.
 
 python scripts/ship_policy.py runs/NAME SHIPPED_NAME [--recording wang2023/walk36]
+python scripts/ship_policy.py runs/NAME SHIPPED_NAME --library LIB --keys train.txt test.txt
 
 A policy is mostly trained in stages, each run starting from the last one's checkpoint. Their
 configurations name each other, so that the whole chain is found here: the commands that trained
@@ -17,10 +18,15 @@ import shlex
 from pathlib import Path
 from typing import Any
 
+import pandas as pd
+
 from kinesis_neuro.evaluate import evaluate
+from kinesis_neuro.evaluate_library import evaluate_library, skill_table, table_text
 from kinesis_neuro.formats.atomic import atomic_directory
 from kinesis_neuro.learn.checkpoint import load_policy, write_policy_files
 from kinesis_neuro.learn.config import DistillConfig, TrainConfig, to_dict
+from kinesis_neuro.learn.policy import Policy
+from kinesis_neuro.motion.splits import read_keys
 
 POLICIES = Path(__file__).resolve().parents[1] / "data" / "policies"
 CURVE = ("steps", "minutes", "survival", "error_mm", "reward", "error", "teacher_share")
@@ -88,22 +94,36 @@ def write_curve(path: Path, chain: list[tuple[Path, dict[str, Any]]]) -> None:
                 writer.writerow([run.name, *cells])
 
 
+def library_scores(policy: Policy, library: str, keys: list[Path]) -> pd.DataFrame:
+    """Scores by split, skill and protocol, each clip followed from its start to its end."""
+    splits = {path.stem: read_keys(path) for path in keys}
+    return skill_table(evaluate_library(policy, library, splits))
+
+
 def main() -> None:
     """Load, score, write."""
     parser = argparse.ArgumentParser(description=__doc__)
     parser.add_argument("run", type=Path)
     parser.add_argument("name")
     parser.add_argument("--recording", default="", help="second motion to score on")
+    parser.add_argument("--library", default="", help="motion library to score on")
+    parser.add_argument("--keys", type=Path, nargs="+", default=[], help="its splits")
     arguments = parser.parse_args()
     policy, chain = load_policy(arguments.run / "checkpoint"), stages(arguments.run)
     training = dict(policy.about.training) | {"commands": [command(c) for _, c in chain]}
     policy.about = dataclasses.replace(policy.about, name=arguments.name, training=training)
-    motions = ["walk", *([arguments.recording] if arguments.recording else [])]
+    motions = [arguments.recording] if arguments.recording else []
+    if "walk" in policy.about.motions or not arguments.library:
+        motions.insert(0, "walk")
     scores = {m: json.loads(evaluate(policy, m).attrs["summary"]) for m in motions}
     with atomic_directory(POLICIES / arguments.name) as folder:
         write_policy_files(policy, folder)
         write_curve(folder / "learning_curve.csv", chain)
         (folder / "scores.json").write_text(json.dumps(scores, indent=1) + "\n")
+        if arguments.library:
+            table = library_scores(policy, arguments.library, arguments.keys)
+            table.round(4).to_csv(folder / "scores_by_skill.csv")
+            print(table_text(table))
     for file in (POLICIES / arguments.name).iterdir():
         file.chmod(0o644)  # safetensors writes files that only their owner can read
     print("\n".join(training["commands"]))
