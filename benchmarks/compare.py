@@ -4,6 +4,7 @@ python benchmarks/compare.py speed       # 100 cycles x 80 muscles x 5 people, 1
 python benchmarks/compare.py null        # p of the null over 500 draws: Kolmogorov-Smirnov
 python benchmarks/compare.py coverage    # of 95 % intervals by number of people
 python benchmarks/compare.py fooled      # what random bursts reach
+python benchmarks/compare.py criteria    # static optimisation's criterion of effort, and r
 python benchmarks/compare.py policies walk=walk mine=runs/s0/checkpoint,runs/s1/checkpoint
                                          # policies against people's EMG: compare_policies.py
 """
@@ -20,9 +21,13 @@ from scipy import fft, stats
 
 from kinesis_neuro.analysis import waveforms as wf
 from kinesis_neuro.analysis.compare import compare_emg
+from kinesis_neuro.analysis.comparison import OVERALL
 from kinesis_neuro.analysis.intervals import bca_interval, crossed_interval
 from kinesis_neuro.analysis.null import lag_null, p_value
 from kinesis_neuro.emg.subject import make_subject
+from kinesis_neuro.motion.dynamics import EFFORTS, StaticOptimizationConfig
+from kinesis_neuro.motion.inverse import static_optimization
+from kinesis_neuro.motion.library import load_motion
 
 N_PHASE = 100
 
@@ -117,6 +122,25 @@ def fooled(n_pairs: int = 2000) -> None:
     print(f"best lag: mean r {curve.max(axis=-1).mean():.2f}")
 
 
+def criteria() -> None:
+    """What muscles share by in static optimisation, and what it does to r with unseen people."""
+    from compare_policies import DELAY, people
+
+    motion = load_motion("walk")
+    unseen = people()["04, 05, 07, 08 (unseen)"]
+    for effort in EFFORTS:
+        solved = static_optimization(motion, config=StaticOptimizationConfig(effort=effort))
+        r = [
+            compare_emg(solved, unseen, signal="equivalent_excitation", delay=d, n_null=10).table.r
+            for d in (0.0, DELAY)
+        ]
+        print(
+            f"{effort}: mean activation {float(solved.activation.mean()):.3f}, "
+            f"r {r[0][OVERALL]:.2f} and {r[1][OVERALL]:.2f} at {1e3 * DELAY:.0f} ms, "
+            f"rectus femoris {r[0]['rectus_femoris']:.2f} and {r[1]['rectus_femoris']:.2f}"
+        )
+
+
 if __name__ == "__main__":
     if sys.argv[1:2] == ["policies"]:
         from compare_policies import main
@@ -125,4 +149,10 @@ if __name__ == "__main__":
         sys.exit()
     chosen = sys.argv[1:] or ["speed", "null", "coverage", "fooled"]
     for name in chosen:
-        {"speed": speed, "null": null, "coverage": coverage, "fooled": fooled}[name]()
+        {
+            "speed": speed,
+            "null": null,
+            "coverage": coverage,
+            "fooled": fooled,
+            "criteria": criteria,
+        }[name]()

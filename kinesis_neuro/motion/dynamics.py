@@ -11,9 +11,13 @@ from numpy.typing import NDArray
 from scipy.ndimage import gaussian_filter1d
 
 from kinesis_neuro.body.kinematics import dense_moment_arms, muscle_moment_arms
+from kinesis_neuro.body.muscle import MuscleParameters
+from kinesis_neuro.errors import unknown_name
 from kinesis_neuro.motion.reference import ReferenceMotion
 
 FloatArray = NDArray[np.float64]
+
+EFFORTS = ("activation", "volume", "force")
 
 
 @dataclass(frozen=True)
@@ -23,7 +27,12 @@ class StaticOptimizationConfig:
     Attributes
     ----------
     activation_weight : float
-        Square root of lambda in ``||W (moments)||^2 + lambda ||a||^2``.
+        Square root of lambda in ``||W (moments)||^2 + lambda sum_i v_i a_i^2``.
+    effort : {"activation", "volume", "force"}
+        What muscles share by, ``v_i``: 1 (squared activation); the muscle's volume, that is peak
+        force times optimal length, which is nearest to metabolic cost (Happee & Van der Helm
+        1995); or squared peak force, that is squared force but for length and velocity.
+        Volume and force are relative to their mean over the muscles.
     root_force_weight, root_moment_weight : float
         Weights of the residual on the free root; they count for estimated contact only, as
         measured forces and a generic body leave a residual that muscles cannot remove.
@@ -42,6 +51,7 @@ class StaticOptimizationConfig:
     """
 
     activation_weight: float = 0.2
+    effort: str = "activation"
     root_force_weight: float = 0.05
     root_moment_weight: float = 0.2
     velocity_smoothing: float = 2.0
@@ -52,6 +62,21 @@ class StaticOptimizationConfig:
     contact_penalty: float = 0.02
     friction: float = 0.7
     load_threshold: float = 20.0
+
+    def __post_init__(self) -> None:
+        """Refuse an unknown criterion."""
+        if self.effort not in EFFORTS:
+            raise unknown_name("effort", self.effort, EFFORTS)
+
+    def muscle_penalty(self, muscles: MuscleParameters) -> FloatArray:
+        """Square root of what a muscle's full activation costs, shape (n_muscles,)."""
+        if self.effort == "volume":
+            share = muscles.peak_force * muscles.optimal_length
+        elif self.effort == "force":
+            share = np.square(muscles.peak_force)
+        else:
+            share = np.ones_like(muscles.peak_force)
+        return self.activation_weight * np.sqrt(share / share.mean())
 
 
 def moment_arms(motion: ReferenceMotion) -> FloatArray:

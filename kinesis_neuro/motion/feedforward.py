@@ -121,7 +121,7 @@ def activation_key(motion: ReferenceMotion) -> str:
     return hash_arrays({k: np.asarray(v) for k, v in parts.items()} | _weights())
 
 
-def _weights() -> dict[str, FloatArray]:
+def _weights() -> dict[str, NDArray]:
     return {k: np.asarray(v) for k, v in asdict(dynamics.StaticOptimizationConfig()).items()}
 
 

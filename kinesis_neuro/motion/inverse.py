@@ -95,6 +95,7 @@ def static_optimization(
     per_activation = arms * gain[:, None]
     passive = (arms @ bias[..., None])[..., 0]
 
+    muscle_penalty = np.tile(config.muscle_penalty(muscles), (motion.n_frames, 1))
     row_weight = np.ones(dynamics.wanted.shape[1])
     if measured:
         ground_force, pressure = _measured(motion, config)
@@ -104,7 +105,7 @@ def static_optimization(
         unknown = [body.joints.index(j) for j in body.joints if j.startswith(_NOT_MEASURED)]
         row_weight[np.isin(body.coupling.independent_dof, np.array(unknown) + 6)] = 0.0
         columns = per_activation
-        penalty = np.full((motion.n_frames, body.n_muscles), config.activation_weight)
+        penalty = muscle_penalty
     else:
         edges, point_forces, contact_penalty, which, points = contact_edges(
             motion, dynamics, config
@@ -113,7 +114,6 @@ def static_optimization(
         row_weight[:3] = config.root_force_weight
         row_weight[3:6] = config.root_moment_weight
         columns = np.concatenate([per_activation, edges], axis=2)
-        muscle_penalty = np.full((motion.n_frames, body.n_muscles), config.activation_weight)
         penalty = np.concatenate([muscle_penalty, contact_penalty], axis=1)
     upper = np.concatenate(
         [np.ones(body.n_muscles), np.full(columns.shape[2] - body.n_muscles, np.inf)]

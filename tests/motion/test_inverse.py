@@ -10,6 +10,7 @@ import xarray as xr
 
 from kinesis_neuro.body.kinematics import kinematics
 from kinesis_neuro.body.models import Body
+from kinesis_neuro.body.muscle import MuscleParameters
 from kinesis_neuro.errors import InvalidInputError
 from kinesis_neuro.motion.dynamics import StaticOptimizationConfig, moment_arms
 from kinesis_neuro.motion.inverse import static_optimization
@@ -246,6 +247,30 @@ def test_dearer_activation_is_used_less(walk: ReferenceMotion) -> None:
         for weight in (0.2, 20.0, 100.0)
     ]
     assert effort[0] > 1.05 * effort[1] > 1.05 * effort[2]
+
+
+@pytest.mark.parametrize("effort", ["volume", "force"])
+def test_muscles_share_by_what_counts_as_effort(
+    walk: ReferenceMotion, measured: xr.Dataset, effort: str
+) -> None:
+    """Each criterion's own sum is smallest by it, at the same net moments."""
+    solved = static_optimization(walk, config=StaticOptimizationConfig(effort=effort))
+    muscles = MuscleParameters.from_model(walk.body.model)
+    cost = StaticOptimizationConfig(effort=effort).muscle_penalty(muscles) ** 2
+
+    def spent(dataset: xr.Dataset, price: np.ndarray) -> float:
+        return float((dataset.activation.values**2 @ price).mean())
+
+    assert spent(solved, cost) < 0.95 * spent(measured, cost)
+    assert spent(measured, np.ones_like(cost)) < 0.95 * spent(solved, np.ones_like(cost))
+    knee = {"joint": "knee_angle_r"}
+    left = solved.residual_moment.sel(knee) - measured.residual_moment.sel(knee)
+    assert abs(left).max() < 3.0
+
+
+def test_an_unknown_effort_is_refused() -> None:
+    with pytest.raises(InvalidInputError, match="Unknown effort 'fatigue'"):
+        StaticOptimizationConfig(effort="fatigue")
 
 
 def test_heading_does_not_matter(measured: xr.Dataset, walk: ReferenceMotion) -> None:
