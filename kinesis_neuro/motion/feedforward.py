@@ -16,7 +16,7 @@ import sys
 import tempfile
 import threading
 import warnings
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import asdict
 from pathlib import Path
 
@@ -85,14 +85,20 @@ def muscle_activations(
         if kept is not None:
             found[key] = kept
     missing = {k: m for k, m in zip(keys, motions, strict=True) if k not in found}
+    place = dict(zip(keys, folders, strict=True))
+
+    def take(key: str, activation: FloatArray) -> None:
+        """Each as soon as it is there: what a later motion's failure must not take away."""
+        found[key] = activation
+        folder = place[key]
+        if folder is not None:
+            _keep(folder / f"{key}.npz", key, activation)
+
     if len(missing) > 1 and n_processes != 1:
-        solved = _solve_in_parallel(missing, n_processes)
+        _solve_in_parallel(missing, n_processes, take)
     else:
-        solved = {key: static_optimization(m).activation.values for key, m in missing.items()}
-    for key, folder in dict(zip(keys, folders, strict=True)).items():
-        if key in solved and folder is not None:
-            _keep(folder / f"{key}.npz", key, solved[key])
-    found |= solved
+        for key, motion in missing.items():
+            take(key, static_optimization(motion).activation.values)
     return [found[key] for key in keys]
 
 
@@ -183,8 +189,10 @@ def write_activation(path: Path, key: str, activation: FloatArray) -> None:
 
 
 def _solve_in_parallel(
-    missing: dict[str, ReferenceMotion], n_processes: int | None
-) -> dict[str, FloatArray]:
+    missing: dict[str, ReferenceMotion],
+    n_processes: int | None,
+    take: Callable[[str, FloatArray], None],
+) -> None:
     """Solve in processes of their own, which take the next motion as they finish one.
 
     Programs of their own, not ``multiprocessing``: its processes import the caller's script again,
@@ -200,6 +208,7 @@ def _solve_in_parallel(
         Progress(console=Console(stderr=True), transient=True) as bar,
     ):
         folder, said = Path(name), list[str]()
+        done: queue.SimpleQueue[str | None] = queue.SimpleQueue()
         task = bar.add_task("static optimisation", total=len(missing))
 
         def drive() -> None:
@@ -218,20 +227,33 @@ def _solve_in_parallel(
                     if answer != "done":
                         said.append(f"{missing[key].name!r}: {answer or 'the process ended'}")
                         break
-                    bar.advance(task)
+                    done.put(key)
             finally:
                 worker.stdin.close()
                 worker.wait()
                 worker.stdout.close()
 
-        threads = [threading.Thread(target=drive) for _ in range(n)]
+        def drive_and_tell() -> None:
+            try:
+                drive()
+            finally:
+                done.put(None)
+
+        threads = [threading.Thread(target=drive_and_tell) for _ in range(n)]
         for thread in threads:
             thread.start()
+        working = n
+        while working:
+            solved = done.get()
+            if solved is None:
+                working -= 1
+                continue
+            take(solved, np.load(folder / f"{solved}.npy", allow_pickle=False))
+            bar.advance(task)
         for thread in threads:
             thread.join()
         if said:
             raise KinesisError(f"Static optimisation of {said[0]}")
-        return {key: np.load(folder / f"{key}.npy", allow_pickle=False) for key in missing}
 
 
 def _processors() -> int:

@@ -160,3 +160,15 @@ def test_what_a_process_cannot_solve_is_said(motions: list[ReferenceMotion]) -> 
     strange = [dataclasses.replace(motion, body=odd) for motion in motions[:2]]
     with pytest.raises(KinesisError, match="body 'legs26' is not the same in both processes"):
         muscle_activations(strange, n_processes=2)
+
+
+def test_what_is_solved_outlives_a_failure(
+    motions: list[ReferenceMotion], solved: list[np.ndarray], tmp_path: Path
+) -> None:
+    odd = dataclasses.replace(motions[0].body, hash="0" * 64)
+    mixed = [motions[0], dataclasses.replace(motions[1], body=odd)]
+    with pytest.raises(KinesisError, match="not the same in both processes"):
+        muscle_activations(mixed, cache=tmp_path, n_processes=2)
+    (kept,) = muscle_activations(motions[:1], cache=tmp_path, n_processes=1)
+    np.testing.assert_allclose(kept, solved[0], atol=1e-7)
+    assert len(list(tmp_path.glob("*.npz"))) == 1
