@@ -268,7 +268,7 @@ def distill(
         log_path.unlink(missing_ok=True)
     try:
         with Progress(*columns, disable=not progress) as bar, log_path.open("a") as log:
-            task_id = bar.add_task("cloning", total=limit, completed=run.seconds)
+            task_id = bar.add_task("cloning", total=limit, completed=int(run.seconds))
             while run.seconds < limit:
                 error = run.round()
                 if run.rounds % _ROUNDS_A_ROW == 0:
