@@ -16,10 +16,9 @@ from numpy.typing import NDArray
 from kinesis_neuro.body.models import Body
 from kinesis_neuro.body.muscle import MuscleParameters
 from kinesis_neuro.env import terms
-from kinesis_neuro.env.conditioned import ConditionedSimulation
 from kinesis_neuro.env.config import ImitationConfig
 from kinesis_neuro.env.reference_table import Placed, ReferenceTable
-from kinesis_neuro.env.simulation import Simulation
+from kinesis_neuro.env.simulation import Selection, Simulation
 from kinesis_neuro.errors import InvalidInputError, unknown_name
 
 FloatArray = NDArray[np.float64]
@@ -119,7 +118,7 @@ class Snapshot:
 
     Parameters
     ----------
-    simulation : Simulation
+    simulation : Simulation or Selection
     table : ReferenceTable
     config : ImitationConfig
     muscles : MuscleParameters
@@ -128,7 +127,7 @@ class Snapshot:
 
     def __init__(
         self,
-        simulation: Simulation,
+        simulation: Simulation | Selection,
         table: ReferenceTable,
         config: ImitationConfig,
         muscles: MuscleParameters,
@@ -256,13 +255,12 @@ class Snapshot:
         return own.force(self.simulation.activation, length, velocity) / self.muscles.peak_force
 
     def _fatigued(self) -> FloatArray:
-        simulation = self.simulation
-        if not isinstance(simulation, ConditionedSimulation) or not self.config.condition.tires:
+        if not self.config.condition.tires:
             raise InvalidInputError(
                 "The observation 'fatigued' needs muscles that tire: give the task a condition "
                 "with fatigue."
             )
-        return simulation.fatigued
+        return self.simulation.fatigued
 
     # -- the reference ------------------------------------------------------------------------
 

@@ -69,6 +69,10 @@ class ConditionedSimulation(Simulation):
         n_late = round(condition.delay / body.model.opt.timestep)
         self._late, self._at = np.zeros((n_late, *shape)), 0
 
+    def lanes(self) -> list[tuple[slice, Simulation]]:
+        """None: one generator draws the noise of all bodies, and delays run in step."""
+        return []
+
     def reset(
         self,
         which: NDArray[np.intp],

@@ -14,11 +14,13 @@ from kinesis_neuro.body.models import PHYSICS_RATE, Body
 from kinesis_neuro.env import terms
 from kinesis_neuro.env.config import ImitationConfig
 from kinesis_neuro.env.drive import Drive
+from kinesis_neuro.env.lanes import Stepper
 from kinesis_neuro.env.observation import Observer, tracked_bodies
 from kinesis_neuro.env.reference_table import Placed, ReferenceTable
-from kinesis_neuro.env.simulation import Simulation
+from kinesis_neuro.env.simulation import Selection
 from kinesis_neuro.env.starts import EARLY, Starts
 from kinesis_neuro.env.streams import Draws, Streams
+from kinesis_neuro.env.tasks.goal import Goal
 from kinesis_neuro.errors import InvalidInputError
 from kinesis_neuro.motion.reference import ReferenceMotion
 
@@ -103,6 +105,9 @@ class ImitationEnv:
         self.streams = streams
         draws = self.draws(np.arange(n_envs))
         self.simulation = self.goal.simulation(self.config, self.table, n_envs, n_threads, draws)
+        # A goal may look at all bodies at once; without one, each is by itself.
+        self._separable = type(self.goal) is Goal
+        self._stepper = Stepper(self, self._separable)
         self.drive = Drive(self.config, self.table)
         self.action_channels = action_channels(self.body, self.config.actuation)
         self.auto_reset = auto_reset
@@ -152,7 +157,15 @@ class ImitationEnv:
         -------
         ndarray of float32, shape (n_envs, n_observations)
         """
-        which = np.arange(self.n_envs) if which is None else which
+        self._restart(np.arange(self.n_envs) if which is None else which, motion, frame)
+        return self.observe()
+
+    def _restart(
+        self,
+        which: NDArray[np.intp],
+        motion: NDArray[np.intp] | None = None,
+        frame: NDArray[np.intp] | None = None,
+    ) -> None:
         table = self.table
         if frame is not None and motion is None:
             raise InvalidInputError("Frames to start at need the motions that they belong to.")
@@ -170,7 +183,6 @@ class ImitationEnv:
         self._set_sensors(which, place)
         self.goal.placed(which)
         self.excitation[which] = simulation.activation[which]
-        return self.observe()
 
     def _set_sensors(self, which: NDArray[np.intp], place: Placed) -> None:
         """The reference's own kinematics, one physics step back as sensors always are."""
@@ -195,9 +207,6 @@ class ImitationEnv:
         clipped = np.clip(np.asarray(action, dtype=np.float64), -1.0, 1.0)
         return self.observer.unmirrored(clipped, self.motion, self.frame)
 
-    def _where(self) -> tuple[Simulation, NDArray[np.intp], NDArray[np.intp]]:
-        return self.simulation, self.motion, self.frame
-
     def step(self, action: NDArray[np.floating]) -> StepResult:
         """Advance all environments by one control step.
 
@@ -206,22 +215,9 @@ class ImitationEnv:
         action : ndarray, shape (n_envs, n_actions)
             In [-1, 1]; what lies outside is clipped.
         """
-        config, simulation, table = self.config, self.simulation, self.table
+        config, table = self.config, self.table
         action = self.own_sides(action)
-        plan = self.drive.plan(action, *self._where())
-        diverged = np.zeros(self.n_envs, dtype=bool)
-        self.mean_excitation[:] = 0.0
-        for _ in range(config.decimation):
-            self.excitation = self.drive.excite(plan, *self._where())
-            wrench = None if self.wrench is None else self.wrench(self)
-            diverged |= simulation.step(self.excitation, wrench)
-            self.excitation = simulation.excitation
-            self.frame += 1
-            self.mean_excitation += self.excitation
-            if self.on_physics_step is not None:
-                self.on_physics_step(self)
-            self.goal.advance()
-        self.mean_excitation /= config.decimation
+        diverged = self._stepper.advance(action)
         self.steps += 1
         self.n_diverged += int(diverged.sum())
 
@@ -250,7 +246,8 @@ class ImitationEnv:
         self.starts.report(self.motion[done], self.start_frame[done], early)
         self.starts.report_motions(self.motion[done], terminated[done])
         if done.size and self.auto_reset:
-            observation = self.reset(done)
+            self._restart(done)
+            observation[done] = self.observe(done)
         return StepResult(
             observation,
             reward,
@@ -297,9 +294,13 @@ class ImitationEnv:
         """Observation as named blocks, each (n_envs, width), not mirrored."""
         return self.observer.blocks(self.simulation, self.motion, self.frame)
 
-    def observe(self) -> NDArray[np.float32]:
-        """Observations of all environments, shape (n_envs, n_observations)."""
-        return self.observer.observe(self.simulation, self.motion, self.frame)
+    def observe(self, which: NDArray[np.intp] | None = None) -> NDArray[np.float32]:
+        """Observations of all environments, or of some, shape (n_envs, n_observations)."""
+        if which is None or not self._separable:
+            seen = self.observer.observe(self.simulation, self.motion, self.frame)
+            return seen if which is None else seen[which]
+        some = Selection(self.simulation, which)
+        return self.observer.observe(some, self.motion[which], self.frame[which])
 
     def mirrored(self) -> NDArray[np.bool_]:
         """Environments that are shown to the policy from the other side now."""
@@ -337,4 +338,5 @@ class ImitationEnv:
 
     def close(self) -> None:
         """Stop the physics threads."""
+        self._stepper.close()
         self.simulation.close()

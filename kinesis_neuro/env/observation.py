@@ -15,7 +15,7 @@ from kinesis_neuro.env.blocks import Snapshot, block_names
 from kinesis_neuro.env.config import ImitationConfig
 from kinesis_neuro.env.mirror import Mirror
 from kinesis_neuro.env.reference_table import ReferenceTable
-from kinesis_neuro.env.simulation import Simulation
+from kinesis_neuro.env.simulation import Selection, Simulation
 from kinesis_neuro.env.tasks.goal import Goal
 
 FloatArray = NDArray[np.float64]
@@ -96,9 +96,9 @@ class Observer:
         return other
 
     def observe(
-        self, simulation: Simulation, motion: IntArray, frame: IntArray
+        self, simulation: Simulation | Selection, motion: IntArray, frame: IntArray
     ) -> NDArray[np.float32]:
-        """Observations of all environments, shape (n_envs, n_observations)."""
+        """Observations of the bodies that are looked at, shape (n_envs, n_observations)."""
         blocks = self.blocks(simulation, motion, frame)
         if self._widths is None:
             self._widths = {k: v.shape[1] for k, v in blocks.items()}
@@ -110,7 +110,7 @@ class Observer:
         return observation
 
     def blocks(
-        self, simulation: Simulation, motion: IntArray, frame: IntArray
+        self, simulation: Simulation | Selection, motion: IntArray, frame: IntArray
     ) -> dict[str, FloatArray]:
         """Observation as named blocks, each (n_envs, width), in the root's heading frame."""
         state = Snapshot(simulation, self.table, self.config, self.muscles, motion, frame)

@@ -7,6 +7,8 @@ the next state, whatever the batch or the number of threads.
 
 from __future__ import annotations
 
+import copy
+import itertools
 import os
 
 import mujoco
@@ -18,8 +20,11 @@ from kinesis_neuro.body.models import Body
 
 FloatArray = NDArray[np.float64]
 
-_SPEED_LIMIT = 1e3
+SPEED_LIMIT = 1e3
 """A state with a faster coordinate than this has diverged [rad/s, m/s]."""
+
+_LANES = 4
+_SMALLEST_LANE = 16
 
 
 def default_threads() -> int:
@@ -54,6 +59,8 @@ class Simulation:
         Of the state *before* the last step, as MuJoCo evaluates them.
     """
 
+    fatigued: FloatArray  # of muscles that tire alone
+
     def __init__(
         self,
         body: Body,
@@ -66,9 +73,7 @@ class Simulation:
         self.body, self.model = body, model
         self.n_envs = n_envs
         self.n_threads = min(n_threads or default_threads(), n_envs)
-        self._models = [model] * n_envs
-        self._data = [mujoco.MjData(model) for _ in range(self.n_threads)]
-        self._pool = rollout.Rollout(nthread=self.n_threads if self.n_threads > 1 else 0)
+        self._take_threads()
         self.state = np.zeros((n_envs, 1 + model.nq + model.nv + model.na))
         self.previous = self.state.copy()
         self.sensors = np.zeros((n_envs, model.nsensordata))
@@ -81,10 +86,42 @@ class Simulation:
         self._spec_with_wrench = self._spec | int(wrench)
         self._control = np.zeros((n_envs, 1, model.nu))
         self._control_with_wrench = np.zeros((n_envs, 1, model.nu + 6 * model.nbody))
-        # Few, large chunks: handing out work costs more than an uneven end.
-        self._chunk = max(1, n_envs // (self.n_threads * 4))
         q, v = 1 + model.nq, 1 + model.nq + model.nv
         self._where = {"qpos": slice(1, q), "qvel": slice(q, v), "act": slice(v, None)}
+
+    def _take_threads(self) -> None:
+        self._models = [self.model] * self.n_envs
+        self._data = [mujoco.MjData(self.model) for _ in range(self.n_threads)]
+        self._pool = rollout.Rollout(nthread=self.n_threads if self.n_threads > 1 else 0)
+        # Few, large chunks: handing out work costs more than an uneven end.
+        self._chunk = max(1, self.n_envs // (self.n_threads * 4))
+
+    def lanes(self) -> list[tuple[slice, Simulation]]:
+        """Neighbouring bodies as simulations on the same arrays, each with threads of its own.
+
+        They may be stepped at the same time: while one is between two steps, in Python and on one
+        processor, the others' physics goes on. Beyond a few, lanes would wait for each other in
+        Python; so then each has several threads, twice as many together as there are processors,
+        for those whose lane is not in its physics.
+        """
+        n = min(self.n_threads, _LANES, self.n_envs // _SMALLEST_LANE)
+        if n < 2:
+            return []
+        edges = [self.n_envs * k // n for k in range(n + 1)]
+        each = 1 if n == self.n_threads else -(-2 * self.n_threads // n)
+        return [
+            (slice(first, last), self._lane(slice(first, last), each))
+            for first, last in itertools.pairwise(edges)
+        ]
+
+    def _lane(self, rows: slice, n_threads: int) -> Simulation:
+        lane = copy.copy(self)
+        lane.n_envs, lane.n_threads = rows.stop - rows.start, n_threads
+        for name, value in vars(self).items():
+            if isinstance(value, np.ndarray):
+                setattr(lane, name, value[rows])
+        lane._take_threads()
+        return lane
 
     @property
     def time(self) -> FloatArray:
@@ -166,7 +203,7 @@ class Simulation:
         speed = new[:, self._where["qvel"]]
         # One sum finds what is not finite; comparisons with NaN are false.
         largest = np.abs(speed).max(axis=1)
-        sound = (largest < _SPEED_LIMIT) & np.isfinite(new.sum(axis=1))
+        sound = (largest < SPEED_LIMIT) & np.isfinite(new.sum(axis=1))
         sound &= np.abs(new[:, 0] - self.state[:, 0] - model.opt.timestep) < 1e-9
         np.subtract(speed, self.qvel, out=self._acceleration)
         self._acceleration /= model.opt.timestep
@@ -200,3 +237,41 @@ class Simulation:
     def close(self) -> None:
         """Stop the threads."""
         self._pool.close()
+
+
+class Selection:
+    """Some of the bodies of a simulation, to be looked at.
+
+    Parameters
+    ----------
+    simulation : Simulation
+    rows : ndarray of int, shape (n,)
+    """
+
+    def __init__(self, simulation: Simulation, rows: NDArray[np.intp]) -> None:
+        self.simulation, self.rows, self.n_envs = simulation, rows, rows.size
+        self.body, self.model = simulation.body, simulation.model
+
+    @property
+    def qpos(self) -> FloatArray:
+        """Positions, shape (n, nq)."""
+        return self.simulation.qpos[self.rows]
+
+    @property
+    def qvel(self) -> FloatArray:
+        """Velocities, shape (n, nv)."""
+        return self.simulation.qvel[self.rows]
+
+    @property
+    def activation(self) -> FloatArray:
+        """Muscle activations [1], shape (n, n_muscles)."""
+        return self.simulation.activation[self.rows]
+
+    @property
+    def fatigued(self) -> FloatArray:
+        """Fatigued share of muscles that tire [1], shape (n, n_muscles)."""
+        return self.simulation.fatigued[self.rows]
+
+    def sensor(self, name: str) -> FloatArray:
+        """A block of the sensors, shape (n, width); see :class:`Body`."""
+        return self.simulation.sensor(name)[self.rows]

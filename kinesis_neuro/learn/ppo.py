@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
 from typing import Any
 
@@ -11,6 +12,7 @@ from torch import Tensor, nn
 
 from kinesis_neuro.env.imitation import ImitationEnv
 from kinesis_neuro.errors import KinesisError
+from kinesis_neuro.learn.aside import threads_for
 from kinesis_neuro.learn.config import PPOConfig
 from kinesis_neuro.learn.policy import Policy
 from kinesis_neuro.learn.symmetry import Symmetry
@@ -111,10 +113,12 @@ class PPO:
         self.iteration = 0
 
     def _value(self, observation: Tensor) -> Tensor:
-        policy = self.policy
-        return self.critic(policy.for_critic(policy.prepare(observation)))[:, 0]
+        return self._prepared_value(self.policy.prepare(observation))
 
     @torch.no_grad()
+    def _prepared_value(self, x: Tensor) -> Tensor:
+        return self.critic(self.policy.for_critic(x))[:, 0]
+
     def rollout(
         self, env: ImitationEnv, observation: np.ndarray
     ) -> tuple[Batch, RolloutStatistics, np.ndarray]:
@@ -126,6 +130,13 @@ class PPO:
         observation : ndarray, shape (n_envs, n_observations)
             From the last rollout, or from a reset.
         """
+        with threads_for(len(observation)), ThreadPoolExecutor(1) as aside:
+            return self._roll(env, observation, aside)
+
+    @torch.no_grad()
+    def _roll(
+        self, env: ImitationEnv, observation: np.ndarray, aside: ThreadPoolExecutor
+    ) -> tuple[Batch, RolloutStatistics, np.ndarray]:
         config, policy = self.config, self.policy
         steps: list[tuple[Tensor, ...]] = []
         survival: list[np.ndarray] = []
@@ -141,8 +152,10 @@ class PPO:
             x = policy.prepare(seen)
             mean = policy.mean(x)
             choice = noise.sample(mean, self.generator)
-            value = self.critic(policy.for_critic(x))[:, 0]
+            # The critic has time until the bodies have moved.
+            judged = aside.submit(self._prepared_value, x)
             result = env.step(policy.execute(x, choice).numpy())
+            value = judged.result()
             reward = torch.from_numpy(result.reward.astype(np.float32))
             ended = result.terminated | result.truncated
             if result.truncated.any():

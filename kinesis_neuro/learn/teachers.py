@@ -11,7 +11,7 @@ from kinesis_neuro.body.actuation import BY_JOINT, FEEDFORWARD
 from kinesis_neuro.env.config import ImitationConfig
 from kinesis_neuro.env.drive import Drive
 from kinesis_neuro.env.imitation import ImitationEnv
-from kinesis_neuro.env.simulation import Simulation
+from kinesis_neuro.env.simulation import Selection
 from kinesis_neuro.errors import IncompatibleError, InvalidInputError
 from kinesis_neuro.learn.checkpoint import check_body, load_policy
 from kinesis_neuro.learn.config import from_dict
@@ -95,18 +95,6 @@ def assign(teachers: Sequence[Policy], motions: Sequence[ReferenceMotion]) -> ND
     return np.array(owners, dtype=np.intp)
 
 
-class _Part:
-    """Sensors of some of the bodies of a simulation."""
-
-    def __init__(self, simulation: Simulation) -> None:
-        self.simulation = simulation
-        self.rows: NDArray[np.intp] = np.arange(simulation.n_envs)
-
-    def sensor(self, name: str) -> FloatArray:
-        """A block of the sensors, of those bodies alone."""
-        return self.simulation.sensor(name)[self.rows]
-
-
 class Panel:
     """Teachers that look at the student's environment.
 
@@ -120,7 +108,6 @@ class Panel:
     def __init__(self, teachers: Sequence[Policy], env: ImitationEnv) -> None:
         self.teachers, self.env = teachers, env
         self.owner = assign(teachers, env.table.motions)
-        self._part = _Part(env.simulation)
         tasks = [teacher_task(teacher) for teacher in teachers]
         self._drives = [Drive(task, env.table) for task in tasks]
         self._own_sides = [env.observer.for_actions(teacher.about.actions) for teacher in teachers]
@@ -144,9 +131,8 @@ class Panel:
             rows = np.flatnonzero(owner == k)
             if not rows.size:
                 continue
-            self._part.rows = rows
             motion, frame = env.motion[rows], env.frame[rows]
-            where = self._part, motion, frame
+            where = Selection(env.simulation, rows), motion, frame
             action = np.clip(teacher.act(observation[rows]).astype(np.float64), -1.0, 1.0)
             own = self._own_sides[k].unmirrored(action, motion, frame)
             plan = drive.plan(own, *where)
