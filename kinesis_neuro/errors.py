@@ -45,6 +45,10 @@ class MissingDependencyError(KinesisError, ImportError):
     """An optional package or a system library is absent."""
 
 
+class ClusterError(KinesisError, ConnectionError):
+    """A cluster does not answer, or cannot do what it is asked for."""
+
+
 class WriteError(KinesisError, OSError):
     """A file could not be written; the one that was there before is intact."""
 

@@ -12,6 +12,7 @@ import warnings
 from collections.abc import Iterator
 from dataclasses import dataclass
 from types import MappingProxyType
+from typing import Any
 
 import mujoco
 import numpy as np
@@ -70,6 +71,9 @@ CONTACT_SEGMENTS = ("calcn_r", "toes_r", "calcn_l", "toes_l")
 _CONTACT_WIDTH = 10
 
 
+_READ_ONLY = ("sensors", "fingerprint")
+
+
 @dataclass(frozen=True, eq=False)
 class Body:
     """A compiled model with the names and addresses that the library uses.
@@ -117,6 +121,14 @@ class Body:
     fingerprint: MappingProxyType[str, str]
     hash: str
     scale: BodyScale | None = None
+
+    def __getstate__(self) -> dict[str, Any]:
+        """To other processes goes what can be pickled: of read-only mappings, their content."""
+        return vars(self) | {name: dict(getattr(self, name)) for name in _READ_ONLY}
+
+    def __setstate__(self, state: dict[str, Any]) -> None:
+        vars(self).update(state)
+        vars(self).update({name: MappingProxyType(state[name]) for name in _READ_ONLY})
 
     @property
     def n_muscles(self) -> int:

@@ -319,8 +319,8 @@ class ImitationEnv:
             "motion_failure": self.starts.motion_failure,
         }
         asked = {f"goal.{name}": values for name, values in self.goal.state_arrays().items()}
-        drawn = {} if self.streams is None else {"drawn": self.streams.drawn}
-        return arrays | self.simulation.state_arrays() | counted | asked | drawn
+        streams = {} if self.streams is None else self.streams.state_arrays()
+        return arrays | self.simulation.state_arrays() | counted | asked | streams
 
     def set_state_arrays(self, arrays: dict[str, NDArray]) -> None:
         """Put back what :meth:`state_arrays` gave."""
@@ -333,8 +333,8 @@ class ImitationEnv:
         self.simulation.set_state_arrays(arrays)
         asked = {k.removeprefix("goal."): v for k, v in arrays.items() if k.startswith("goal.")}
         self.goal.set_state_arrays(asked)
-        if self.streams is not None and "drawn" in arrays:
-            self.streams.drawn[:] = arrays["drawn"]
+        if self.streams is not None and "drawn" in arrays:  # later than the first checkpoints
+            self.streams.set_state_arrays(arrays)
 
     def close(self) -> None:
         """Stop the physics threads."""

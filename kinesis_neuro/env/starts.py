@@ -127,9 +127,14 @@ class Starts:
         waiting, self._waiting = self._waiting, self._nothing()
         return waiting
 
-    def settle(self, tally: dict[str, NDArray[np.float64]] | None = None) -> None:
-        """Count episodes in: those that wait here, or those that waited elsewhere."""
-        tally = self.tally() if tally is None else tally
+    def add(self, tally: dict[str, NDArray[np.float64]]) -> None:
+        """Let episodes wait here that were tallied elsewhere."""
+        for name, counted in tally.items():
+            self._waiting[name] += counted
+
+    def settle(self) -> None:
+        """Count the episodes in that wait."""
+        tally = self.tally()
         self.failure = _moved(self.failure, *tally["failure"])
         self.motion_failure = _moved(self.motion_failure, *tally["motion_failure"])
 

@@ -7,6 +7,8 @@ from a counter-based generator, Philox-4x32-10 (Salmon et al. 2011), for all env
 
 from __future__ import annotations
 
+from collections.abc import Mapping
+
 import numpy as np
 from numpy.typing import ArrayLike, NDArray
 
@@ -79,6 +81,14 @@ class Streams:
         self.key = int(words[0]), int(words[1])
         self.environment = first + np.arange(n_envs)
         self.drawn = np.zeros(n_envs, dtype=np.int64)
+
+    def state_arrays(self) -> dict[str, NDArray]:
+        """Which streams they are, and where they are."""
+        return {"environment": self.environment, "drawn": self.drawn}
+
+    def set_state_arrays(self, arrays: Mapping[str, NDArray]) -> None:
+        """Put back what :meth:`state_arrays` gave."""
+        self.environment[:], self.drawn[:] = arrays["environment"], arrays["drawn"]
 
     def of(self, which: IntArray) -> Draws:
         """A generator that gives each of these environments numbers of its own."""

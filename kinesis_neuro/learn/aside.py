@@ -1,4 +1,4 @@
-"""Torch beside physics: how many threads it takes, and work that waits for nothing."""
+"""Torch beside physics: how many threads it takes."""
 
 from __future__ import annotations
 
@@ -12,7 +12,7 @@ ROWS_PER_THREAD = 512
 
 
 @contextlib.contextmanager
-def threads_for(n_rows: int) -> Iterator[None]:
+def threads_for(n_rows: int) -> Iterator[int]:
     """As many torch threads as a batch between two steps of the physics is worth.
 
     A team of threads goes on spinning for a while after each product, on the processors that the
@@ -21,6 +21,11 @@ def threads_for(n_rows: int) -> Iterator[None]:
     Parameters
     ----------
     n_rows : int
+
+    Yields
+    ------
+    int
+        How many there are otherwise.
 
     Examples
     --------
@@ -31,6 +36,6 @@ def threads_for(n_rows: int) -> Iterator[None]:
     before = torch.get_num_threads()
     torch.set_num_threads(min(before, -(-n_rows // ROWS_PER_THREAD)))
     try:
-        yield
+        yield before
     finally:
         torch.set_num_threads(before)

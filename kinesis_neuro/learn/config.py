@@ -141,6 +141,12 @@ class TrainConfig:
         Whether it picks one of the experts, or averages them.
     minutes : float
         Stop after this time [min] even if steps are left; 0 for no limit.
+    workers : int
+        Rollout workers on Ray, of `n_threads` threads each (one if 0); 0 for none: all
+        environments are then stepped in this process.
+    address : str
+        Of their cluster: HOST:PORT; auto for the one that this machine is part of; empty for one
+        of their own on this machine.
     """
 
     name: str = "walk"
@@ -161,6 +167,8 @@ class TrainConfig:
     experts: tuple[str, ...] = ()
     gate: str = "hard"
     minutes: float = 0.0
+    workers: int = 0
+    address: str = ""
 
     def __post_init__(self) -> None:
         """Refuse what cannot be trained."""
@@ -168,6 +176,10 @@ class TrainConfig:
             raise InvalidInputError(
                 f"motion_weights has {len(self.motion_weights)} entries for "
                 f"{len(self.motions)} motions; give one each, or none."
+            )
+        if self.address and not self.workers:
+            raise InvalidInputError(
+                f"address={self.address!r} is of a cluster for workers; say how many (workers)."
             )
         if self.gate not in GATES:
             raise unknown_name("gate", self.gate, GATES)
@@ -180,6 +192,8 @@ class TrainConfig:
             raise InvalidInputError(
                 "A gate over experts starts anew: give experts or initial_policy, not both."
             )
+        if self.workers < 0:
+            raise InvalidInputError(f"workers must be at least 0, got {self.workers}.")
         for name in ("n_envs", "total_steps", "checkpoint_every"):
             if getattr(self, name) < 1:
                 raise InvalidInputError(f"{name} must be at least 1, got {getattr(self, name)}.")

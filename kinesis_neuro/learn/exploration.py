@@ -8,6 +8,7 @@ fast.
 from __future__ import annotations
 
 import math
+from collections.abc import Sequence
 from dataclasses import dataclass
 
 import torch
@@ -50,7 +51,14 @@ class Gaussian:
 
     def sample(self, mean: Tensor, generator: torch.Generator) -> Tensor:
         """Actions around ``mean`` (..., n_actions)."""
-        white = torch.randn(mean.shape, generator=generator)
+        return self.place(mean, self.white(mean.shape, generator))
+
+    def white(self, shape: Sequence[int], generator: torch.Generator) -> Tensor:
+        """Random numbers for :meth:`place`: standard normal."""
+        return torch.randn(*shape, generator=generator)
+
+    def place(self, mean: Tensor, white: Tensor) -> Tensor:
+        """Actions around ``mean`` (..., n_actions) that standard normal numbers stand for."""
         return mean + (white * self.factor if self.factor.ndim == 1 else white @ self.factor.T)
 
     def log_prob(self, mean: Tensor, action: Tensor) -> Tensor:
@@ -104,9 +112,18 @@ class Categorical:
 
     def sample(self, logits: Tensor, generator: torch.Generator) -> Tensor:
         """Numbers of experts (...), from logits (..., n_experts)."""
-        flat = torch.softmax(logits, dim=-1).reshape(-1, logits.shape[-1])
-        drawn = torch.multinomial(flat, 1, generator=generator)
-        return drawn.reshape(logits.shape[:-1])
+        return self.place(logits, self.white(logits.shape, generator))
+
+    def white(self, shape: Sequence[int], generator: torch.Generator) -> Tensor:
+        """Random numbers for :meth:`place`: exponentially distributed."""
+        return torch.empty(*shape).exponential_(generator=generator)
+
+    def place(self, logits: Tensor, white: Tensor) -> Tensor:
+        """Numbers of experts (...), from logits and exponential numbers (..., n_experts).
+
+        Of exponential clocks with rates p, number i is the first with probability p_i.
+        """
+        return (torch.softmax(logits, dim=-1) / white).argmax(dim=-1)
 
     def log_prob(self, logits: Tensor, chosen: Tensor) -> Tensor:
         """Log probability of experts (...)."""

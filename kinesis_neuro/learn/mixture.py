@@ -113,6 +113,11 @@ class MixturePolicy(Policy):
         """The draw of an expert, or the noise around a soft gate's mean."""
         return independent(self.log_std) if self.gate == "soft" else Categorical()
 
+    @property
+    def n_outputs(self) -> int:
+        """The number of experts, or of a soft gate the number of actions."""
+        return len(self.experts) if self.gate == "hard" else self.n_actions
+
     def noise_parameters(self) -> dict[str, nn.Parameter]:
         """The deviations of a soft gate; the experts' own are frozen with them."""
         return {"log_std": self.log_std} if self.gate == "soft" else {}

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import dataclasses
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Any
 
@@ -59,6 +59,15 @@ def mlp(
     return nn.Sequential(*layers, last)
 
 
+Moments = tuple[int, Tensor, Tensor]
+
+
+def moments(batch: Tensor) -> Moments:
+    """Number of rows, and mean and variance of each column, of a batch (n, size)."""
+    batch = batch.double()
+    return batch.shape[0], batch.mean(dim=0), batch.var(dim=0, unbiased=False)
+
+
 class Normalizer(nn.Module):
     """Running mean and variance of observations (Chan et al. 1979), frozen outside training."""
 
@@ -74,14 +83,17 @@ class Normalizer(nn.Module):
 
     def update(self, batch: Tensor) -> None:
         """Take a batch (n, size) into the statistics."""
-        batch = batch.double()
-        n, mean = batch.shape[0], batch.mean(dim=0)
-        total = self.count + n
-        shift = mean - self.mean
-        spread = self.variance * self.count + batch.var(dim=0, unbiased=False) * n
-        self.variance.copy_((spread + shift**2 * self.count * n / total) / total)
-        self.mean.add_(shift * n / total)
-        self.count.copy_(total)
+        self.merge([moments(batch)])
+
+    def merge(self, parts: Sequence[Moments]) -> None:
+        """Take batches into the statistics by their moments, one after the other."""
+        for n, mean, variance in parts:
+            total = self.count + n
+            shift = mean - self.mean
+            spread = self.variance * self.count + variance * n
+            self.variance.copy_((spread + shift**2 * self.count * n / total) / total)
+            self.mean.add_(shift * n / total)
+            self.count.copy_(total)
 
     def forward(self, observation: Tensor) -> Tensor:
         """Normalise and clip to +-10."""
@@ -126,7 +138,7 @@ class Policy(nn.Module):
             self.latent_log_std = nn.Parameter(latent)
 
     def prepare(self, observation: Tensor) -> Tensor:
-        """What the policy computes on: normalised observations (..., n_observations)."""
+        """What the policy computes on: first of all normalised observations (..., n)."""
         return self.normalizer(observation)
 
     def for_critic(self, prepared: Tensor) -> Tensor:
@@ -180,6 +192,11 @@ class Policy(nn.Module):
         last = self.actor[-1]
         assert isinstance(last, nn.Linear)
         return lattice(self.log_std, self.latent_log_std, last.weight)
+
+    @property
+    def n_outputs(self) -> int:
+        """Width of the mean around which the noise is: of actions, or of logits of experts."""
+        return self.n_actions
 
     def noise_parameters(self) -> dict[str, nn.Parameter]:
         """What the noise learns, beside the actor's weights, by name."""

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
 from typing import Any
 
@@ -12,10 +11,11 @@ from torch import Tensor, nn
 
 from kinesis_neuro.env.imitation import ImitationEnv
 from kinesis_neuro.errors import KinesisError
-from kinesis_neuro.learn.aside import threads_for
 from kinesis_neuro.learn.config import PPOConfig
 from kinesis_neuro.learn.policy import Policy
+from kinesis_neuro.learn.rollout import Fragment, RolloutStatistics, Summary, roll, statistics
 from kinesis_neuro.learn.symmetry import Symmetry
+from kinesis_neuro.learn.team import Team
 
 
 @dataclass
@@ -45,18 +45,6 @@ class Batch:
     done: Tensor
     valid: Tensor
     last_value: Tensor
-
-
-@dataclass(frozen=True)
-class RolloutStatistics:
-    """What the rollout showed: episodes that ended in it, and means over its steps."""
-
-    survival: float
-    n_episodes: int
-    n_diverged: int
-    reward: float
-    error: float
-    outcome: dict[str, float]
 
 
 def advantages(batch: Batch, gamma: float, lam: float) -> tuple[Tensor, Tensor]:
@@ -91,6 +79,8 @@ class PPO:
         Of exploration noise and of the order of minibatches.
     symmetry : Symmetry, optional
         Mirrors states and actions, for the symmetry loss.
+    team : Team, optional
+        Learners with whom the batch is shared; a batch here then holds this one's environments.
     """
 
     def __init__(
@@ -100,9 +90,10 @@ class PPO:
         config: PPOConfig,
         seed: int,
         symmetry: Symmetry | None = None,
+        team: Team | None = None,
     ) -> None:
         self.policy, self.critic, self.config = policy, critic, config
-        self.symmetry = symmetry
+        self.symmetry, self.team = symmetry, team or Team()
         self.generator = torch.Generator().manual_seed(seed)
         self.learning_rate = config.learning_rate
         actor_parameters = [*policy.actor.parameters(), *policy.noise_parameters().values()]
@@ -113,11 +104,14 @@ class PPO:
         self.iteration = 0
 
     def _value(self, observation: Tensor) -> Tensor:
-        return self._prepared_value(self.policy.prepare(observation))
+        policy = self.policy
+        return self.critic(policy.for_critic(policy.prepare(observation)))[:, 0]
 
-    @torch.no_grad()
-    def _prepared_value(self, x: Tensor) -> Tensor:
-        return self.critic(self.policy.for_critic(x))[:, 0]
+    def white(self, n_envs: int) -> Tensor:
+        """Random numbers for the exploration of a whole rollout, (horizon, n_envs, n)."""
+        noise, shape = self.policy.noise(), (n_envs, self.policy.n_outputs)
+        steps = range(self.config.horizon)
+        return torch.stack([noise.white(shape, self.generator) for _ in steps])
 
     def rollout(
         self, env: ImitationEnv, observation: np.ndarray
@@ -130,84 +124,61 @@ class PPO:
         observation : ndarray, shape (n_envs, n_observations)
             From the last rollout, or from a reset.
         """
-        with threads_for(len(observation)), ThreadPoolExecutor(1) as aside:
-            return self._roll(env, observation, aside)
+        fragment = roll(self.policy, env, observation, self.white(len(observation)))
+        return *self.digest(fragment), fragment.observation[-1]
 
     @torch.no_grad()
-    def _roll(
-        self, env: ImitationEnv, observation: np.ndarray, aside: ThreadPoolExecutor
-    ) -> tuple[Batch, RolloutStatistics, np.ndarray]:
-        config, policy = self.config, self.policy
-        steps: list[tuple[Tensor, ...]] = []
-        survival: list[np.ndarray] = []
-        outcomes: list[dict[str, np.ndarray]] = []
-        errors, diverged_before = [], env.n_diverged
-        noise = policy.noise()
+    def digest(self, fragment: Fragment) -> tuple[Batch, RolloutStatistics]:
+        """What can be learnt from a rollout: values, and rewards with what comes after them."""
+        policy, gamma = self.policy, self.config.gamma
         if self.symmetry is not None:
             self.symmetry.take(policy.normalizer)
-        raw = []
-        for _ in range(config.horizon):
-            seen = torch.from_numpy(observation)
-            raw.append(seen)
-            x = policy.prepare(seen)
-            mean = policy.mean(x)
-            choice = noise.sample(mean, self.generator)
-            # The critic has time until the bodies have moved.
-            judged = aside.submit(self._prepared_value, x)
-            result = env.step(policy.execute(x, choice).numpy())
-            value = judged.result()
-            reward = torch.from_numpy(result.reward.astype(np.float32))
-            ended = result.terminated | result.truncated
-            if result.truncated.any():
-                # The time limit is no fault of the state: go on with the critic's estimate.
-                last = torch.from_numpy(result.final_observation[result.truncated[ended]])
-                onward = self._value(last)
-                reward[torch.from_numpy(result.truncated)] += config.gamma * onward
-            done, valid = torch.from_numpy(ended), torch.from_numpy(~result.diverged)
+        seen, mean, choice, beside = (
+            torch.from_numpy(part)
+            for part in (fragment.observation, fragment.mean, fragment.choice, fragment.beside)
+        )
+        # What else the policy computes on was computed on the way.
+        x = torch.cat([policy.normalizer(seen[:-1]), beside], dim=-1)
+        value = self.critic(policy.for_critic(x))[..., 0]
+        reward = torch.from_numpy(fragment.reward.copy())
+        if len(fragment.final):
+            # The time limit is no fault of the state: go on with the critic's estimate.
+            onward = self._value(torch.from_numpy(fragment.final))
+            reward[torch.from_numpy(fragment.truncated)] += gamma * onward
+        valid = torch.from_numpy(~fragment.diverged)
+        batch = Batch(
+            observation=x,
+            mean=mean,
+            action=choice,
+            log_prob=policy.noise().log_prob(mean, choice),
+            value=value,
             # As good as expected: what broke the physics is nobody's merit or fault.
-            reward = torch.where(valid, reward, value)
-            steps.append(
-                (x, mean, choice, noise.log_prob(mean, choice), value, reward, done, valid)
-            )
-            survival.append(result.episode_time[ended])
-            outcomes.append(result.outcome)
-            errors.append(result.distance.mean())
-            observation = result.observation
-        x, mean, action, log_prob, value, reward, done, valid = (
-            torch.stack(column) for column in zip(*steps, strict=True)
+            reward=torch.where(valid, reward, value),
+            done=torch.from_numpy(fragment.terminated | fragment.truncated),
+            valid=valid,
+            last_value=self._value(seen[-1]),
         )
-        last_value = self._value(torch.from_numpy(observation))
-        batch = Batch(x, mean, action, log_prob, value, reward, done, valid, last_value)
         # Statistics follow after the batch, so that its own numbers stay consistent.
-        policy.normalizer.update(torch.cat(raw))
-        ended_times = np.concatenate(survival)
-        statistics = RolloutStatistics(
-            survival=float(ended_times.mean()) if ended_times.size else float("nan"),
-            n_episodes=int(ended_times.size),
-            n_diverged=env.n_diverged - diverged_before,
-            reward=float(batch.reward.mean()),
-            error=float(np.mean(errors)),
-            outcome=_means(outcomes),
-        )
-        return batch, statistics, observation
+        policy.normalizer.merge(self.team.moments(seen[:-1].flatten(0, 1)))
+        return batch, statistics(self.team.together(Summary.of(fragment, batch.reward)))
+
+    def _rows(self, valid: Tensor) -> Tensor:
+        """Number in this learner's batch of each sound sample of the whole batch; -1: another's."""
+        masks = self.team.together(valid)
+        rows = torch.full((valid.shape[0], sum(mask.shape[1] for mask in masks)), -1)
+        first = sum(mask.shape[1] for mask in masks[: self.team.rank])
+        own = torch.arange(valid.numel()).reshape(valid.shape)
+        rows[:, first : first + valid.shape[1]] = own
+        return rows[torch.cat(masks, dim=1)]
 
     def update(self, batch: Batch) -> dict[str, float]:
         """Improve policy and critic on a batch; returns means of what was measured."""
         config, policy = self.config, self.policy
         advantage, target = advantages(batch, config.gamma, config.lam)
-        keep = batch.valid.flatten()
-        flat = [
-            t.flatten(0, 1)[keep]
-            for t in (
-                batch.observation,
-                batch.mean,
-                batch.action,
-                batch.log_prob,
-                advantage,
-                target,
-            )
-        ]
-        n = flat[0].shape[0]
+        columns = (batch.observation, batch.mean, batch.action, batch.log_prob, advantage, target)
+        flat = [column.flatten(0, 1) for column in columns]
+        rows = self._rows(batch.valid)
+        n = rows.numel()
         if n == 0:
             raise KinesisError(
                 "The physics of every environment diverged in every step; there is nothing to "
@@ -221,32 +192,38 @@ class PPO:
             order = torch.randperm(n, generator=self.generator)
             kl_sum, n_batches = 0.0, 0
             for start in range(0, n - size + 1, size):
-                part = order[start : start + size]
+                part = rows[order[start : start + size]]
+                part = part[part >= 0]
                 x, old_mean, action, old_log_prob, gain, wanted = (t[part] for t in flat)
-                value = self.critic(policy.for_critic(x))[:, 0]
-                value_loss = 0.5 * (value - wanted).square().mean()
-                self.critic_optimizer.zero_grad()
-                value_loss.backward()
-                nn.utils.clip_grad_norm_(self.critic.parameters(), config.max_gradient_norm)
-                self.critic_optimizer.step()
+                value_loss = self._critic_step(x, wanted, size)
                 policy_loss, kl = torch.zeros(()), torch.zeros(())
                 if learn_actor:
                     policy_loss, kl = self._actor_step(
-                        x, old_mean, old_noise, action, old_log_prob, gain
+                        x, old_mean, old_noise, action, old_log_prob, gain, size
                     )
-                measured.append((value_loss.item(), policy_loss.item(), kl.item()))
-                kl_sum, n_batches = kl_sum + kl.item(), n_batches + 1
+                losses = self.team.total(torch.stack([value_loss, policy_loss, kl])).tolist()
+                measured.append((losses[0], losses[1], losses[2]))
+                kl_sum, n_batches = kl_sum + losses[2], n_batches + 1
             if learn_actor:
                 self._adapt(kl_sum / n_batches)
         self.iteration += 1
-        value_loss, policy_loss, kl = np.mean(measured, axis=0)
+        value_loss_mean, policy_loss_mean, kl_mean = np.mean(measured, axis=0)
         return {
-            "value_loss": float(value_loss),
-            "policy_loss": float(policy_loss),
-            "kl": float(kl),
+            "value_loss": float(value_loss_mean),
+            "policy_loss": float(policy_loss_mean),
+            "kl": float(kl_mean),
             "learning_rate": self.learning_rate,
             "noise": float(policy.noise().detach().spread(batch.mean)),
         }
+
+    def _critic_step(self, x: Tensor, wanted: Tensor, size: int) -> Tensor:
+        """One step on a minibatch of so many samples, of which these are this learner's."""
+        value = self.critic(self.policy.for_critic(x))[:, 0]
+        loss = 0.5 * (value - wanted).square().sum() / size
+        self.critic_optimizer.zero_grad()
+        loss.backward()
+        self._descend(self.critic_optimizer, self.critic)
+        return loss.detach()
 
     def _actor_step(
         self,
@@ -256,23 +233,42 @@ class PPO:
         action: Tensor,
         old_log_prob: Tensor,
         gain: Tensor,
+        size: int | None = None,
     ) -> tuple[Tensor, Tensor]:
+        """The same for the actor; this learner's part of the loss and of the divergence."""
         config, policy = self.config, self.policy
-        gain = (gain - gain.mean()) / (gain.std() + 1e-6)
+        size = size or len(x)
+        share = len(x) / size
+        gain = self._standardized(gain, size)
         mean, noise = policy.mean(x), policy.noise()
         ratio = torch.exp(noise.log_prob(mean, action) - old_log_prob)
         clipped = ratio.clamp(1 - config.clip, 1 + config.clip)
-        loss = -torch.minimum(ratio * gain, clipped * gain).mean()
-        total = loss - config.entropy_weight * noise.entropy(mean)
-        if self.symmetry is not None:
-            total = total + config.symmetry_weight * self.symmetry.loss(policy, x, mean)
+        loss = -torch.minimum(ratio * gain, clipped * gain).sum() / size
+        total = loss
+        if share > 0.0:
+            # Means over this learner's samples, by how many they are.
+            total = total - config.entropy_weight * share * noise.entropy(mean)
+            if self.symmetry is not None:
+                weight = config.symmetry_weight * share
+                total = total + weight * self.symmetry.loss(policy, x, mean)
         self.actor_optimizer.zero_grad()
         total.backward()
-        nn.utils.clip_grad_norm_(policy.actor.parameters(), config.max_gradient_norm)
-        self.actor_optimizer.step()
+        self._descend(self.actor_optimizer, policy.actor)
         with torch.no_grad():
             kl = policy.noise().divergence_from(old_noise, old_mean, mean)
-        return loss.detach(), kl.mean()
+        return loss.detach(), kl.sum() / size
+
+    def _standardized(self, gain: Tensor, size: int) -> Tensor:
+        """Advantages with mean 0 and standard deviation 1 over the whole minibatch."""
+        mean = self.team.total(gain.sum()) / size
+        variance = self.team.total((gain - mean).square().sum()) / max(size - 1, 1)
+        return (gain - mean) / (variance.sqrt() + 1e-6)
+
+    def _descend(self, optimizer: torch.optim.Adam, clipped: nn.Module) -> None:
+        """A step along the gradients of all learners."""
+        self.team.add_gradients(p for group in optimizer.param_groups for p in group["params"])
+        nn.utils.clip_grad_norm_(clipped.parameters(), self.config.max_gradient_norm)
+        optimizer.step()
 
     def _adapt(self, kl: float) -> None:
         """Keep the divergence of an epoch within its range by the learning rate."""
@@ -283,9 +279,3 @@ class PPO:
             self.learning_rate = min(high, self.learning_rate * 1.5)
         for group in self.actor_optimizer.param_groups:
             group["lr"] = self.learning_rate
-
-
-def _means(outcomes: list[dict[str, np.ndarray]]) -> dict[str, float]:
-    """Mean of each result over the episodes that ended; NaN where none did."""
-    gathered = {name: np.concatenate([o[name] for o in outcomes]) for name in outcomes[0]}
-    return {k: float(v.mean()) if v.size else float("nan") for k, v in gathered.items()}

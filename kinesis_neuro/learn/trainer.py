@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 import json
 import time
 from pathlib import Path
@@ -9,24 +10,31 @@ from typing import Any
 
 import numpy as np
 import torch
-from rich.progress import BarColumn, Progress, TextColumn, TimeElapsedColumn, TimeRemainingColumn
 
 from kinesis_neuro.body.models import load_body
+from kinesis_neuro.env import parts
 from kinesis_neuro.env.imitation import ImitationEnv
 from kinesis_neuro.env.simulation import default_threads
+from kinesis_neuro.env.streams import Streams
 from kinesis_neuro.errors import FileFormatError, IncompatibleError, KinesisError
 from kinesis_neuro.formats.atomic import atomic_directory, recover_directory
 from kinesis_neuro.learn import checkpoint as files
 from kinesis_neuro.learn.config import TrainConfig, from_dict, to_dict
 from kinesis_neuro.learn.policy import Policy, mlp
-from kinesis_neuro.learn.ppo import PPO, RolloutStatistics
+from kinesis_neuro.learn.ppo import PPO
+from kinesis_neuro.learn.rollout import Collector, RolloutStatistics
+from kinesis_neuro.learn.run_log import RunLog
 from kinesis_neuro.learn.start import first_policy, observed
 from kinesis_neuro.learn.symmetry import Symmetry
+from kinesis_neuro.learn.team import Team, join_team
 from kinesis_neuro.learn.transfer import widened
 from kinesis_neuro.motion.collect import collect_motions
 
 # What may differ between the run that wrote a checkpoint and the one that goes on from it.
-FREE = ("total_steps", "minutes", "n_threads", "checkpoint_every", "name", "initial_policy")
+FREE = (
+    *("total_steps", "minutes", "n_threads", "checkpoint_every", "name", "initial_policy"),
+    *("workers", "address"),
+)
 
 
 class Trainer:
@@ -37,13 +45,17 @@ class Trainer:
     config : TrainConfig
     folder : Path
         The run's folder; a checkpoint in it is resumed.
+    team : Team, optional
+        Learners with whom the environments are shared, of whom the first writes; those that
+        ``torchrun`` started by default.
     """
 
-    def __init__(self, config: TrainConfig, folder: Path) -> None:
-        self.config, self.folder = config, folder
-        recover_directory(folder / "checkpoint")
+    def __init__(self, config: TrainConfig, folder: Path, team: Team | None = None) -> None:
+        self.config, self.folder, self.team = config, folder, team or join_team()
+        if self.team.rank == 0:
+            recover_directory(folder / "checkpoint")
         # A run that goes on needs nothing of the policy that it once started from.
-        resumed = (folder / "checkpoint").exists()
+        resumed = self.team.leader_says((folder / "checkpoint").exists())
         self._first = "" if resumed else config.initial_policy
         n_threads = config.n_threads or default_threads()
         torch.set_num_threads(n_threads)
@@ -55,10 +67,19 @@ class Trainer:
             weights=config.motion_weights,
             weighting=config.motion_weighting,
         )
+        self.share = self.team.share(config.n_envs)
+        n_envs = self.share.stop - self.share.start
         self.env = ImitationEnv(
-            chosen.motions, config.task, n_envs=config.n_envs, n_threads=n_threads, seed=config.seed
+            chosen.motions,
+            config.task,
+            n_envs=n_envs,
+            n_threads=n_threads,
+            seed=config.seed,
+            streams=Streams(config.seed, n_envs, self.share.start),
         )
         self.env.starts.motion_weight = chosen.weight
+        # A rollout is drawn with what was known before it, wherever its episodes end.
+        self.env.starts.deferred = True
         self.generator = torch.Generator().manual_seed(config.seed)
         # The checkpoint of a mixture holds its experts.
         self.policy = (
@@ -70,12 +91,33 @@ class Trainer:
             self.env.n_observations, config.network.critic, 1, 1.0, generator=self.generator
         )
         self._inherit_critic()
-        self.ppo = PPO(self.policy, self.critic, config.ppo, config.seed, self._symmetry())
+        self.ppo = PPO(
+            self.policy, self.critic, config.ppo, config.seed, self._symmetry(), self.team
+        )
         self.steps = 0
         self.seconds = 0.0
         self.observation = self.env.reset()
         if resumed:
             self._resume()
+        self.collector = self._collector()
+
+    def _collector(self) -> Collector:
+        """Where rollouts are made."""
+        config = self.config
+        if not config.workers:
+            return Collector(self.env)
+        # Ray is an extra.
+        from kinesis_neuro.learn.cluster.collector import RayCollector
+
+        workers = self.team.share(config.workers)
+        return RayCollector(
+            self.env,
+            self.policy,
+            workers.stop - workers.start,
+            address=config.address,
+            n_threads=config.n_threads or 1,
+            seed=config.seed,
+        )
 
     def _symmetry(self) -> Symmetry | None:
         if self.config.ppo.symmetry_weight == 0.0:
@@ -97,7 +139,13 @@ class Trainer:
     def iterate(self) -> dict[str, float]:
         """One rollout and one update; returns what is logged."""
         start = time.perf_counter()
-        batch, seen, self.observation = self.ppo.rollout(self.env, self.observation)
+        white = self.ppo.white(self.config.n_envs)[:, self.share]
+        fragment = self.collector.collect(self.policy, self.observation, white)
+        for tally in self.team.together(self.env.starts.tally()):
+            self.env.starts.add(tally)
+        self.env.starts.settle()
+        batch, seen = self.ppo.digest(fragment)
+        self.observation = fragment.observation[-1]
         middle = time.perf_counter()
         learnt = self.ppo.update(batch)
         end = time.perf_counter()
@@ -121,6 +169,7 @@ class Trainer:
             "steps_per_second": rate,
             "learner_share": share,
             **learnt,
+            **self.collector.report(),
             **{f"goal_{name}": value for name, value in seen.outcome.items()},
         }
         # JSON has no NaN: a batch in which no episode ended has no survival.
@@ -130,14 +179,16 @@ class Trainer:
 
     def save(self) -> None:
         """Write a checkpoint: whole, or the earlier one stays."""
-        arrays = {
-            f"env.{k}": torch.from_numpy(v.copy()) for k, v in self.env.state_arrays().items()
-        }
+        state = parts.together(self.team.together(self.env.state_arrays()))
+        observation = np.concatenate(self.team.together(self.observation))
+        if self.team.rank > 0:
+            return
+        arrays = {f"env.{k}": torch.from_numpy(v.copy()) for k, v in state.items()}
         arrays |= {f"critic.{k}": v for k, v in self.critic.state_dict().items()}
         for name, optimizer in self._optimizers().items():
             for index, entry in optimizer.state_dict()["state"].items():
                 arrays |= {f"{name}.{index}.{k}": v for k, v in entry.items()}
-        arrays["observation"] = torch.from_numpy(self.observation.copy())
+        arrays["observation"] = torch.from_numpy(observation)
         arrays["generator"] = self.ppo.generator.get_state()
         about = {
             "config": to_dict(self.config),
@@ -192,9 +243,10 @@ class Trainer:
             optimizer.load_state_dict(full)
         for group in self.ppo.actor_optimizer.param_groups:
             group["lr"] = self.ppo.learning_rate
-        self.env.set_state_arrays({k: v.numpy() for k, v in _part(arrays, "env.").items()})
+        environments = {k: v.numpy() for k, v in _part(arrays, "env.").items()}
+        self.env.set_state_arrays(parts.part(environments, self.share))
         self.env.rng.bit_generator.state = about["rng"]
-        self.observation = arrays["observation"].numpy().copy()
+        self.observation = arrays["observation"].numpy()[self.share].copy()
         self.ppo.generator.set_state(arrays["generator"])
         self.ppo.iteration = about["iteration"]
         self.steps, self.seconds = about["steps"], about["seconds"]
@@ -234,58 +286,33 @@ def train(
     WriteError
         If a checkpoint cannot be written; the earlier one is intact.
     """
-    from torch.utils.tensorboard import SummaryWriter
-
     config = config or TrainConfig()
     folder = Path(folder or Path("runs") / config.name)
     trainer = Trainer(config, folder)
-    folder.mkdir(parents=True, exist_ok=True)
-    log_path = folder / "log.jsonl"
-    _cut_log(log_path, trainer.ppo.iteration)
-    started = trainer.seconds
-    writer = SummaryWriter(str(folder / "tensorboard"), purge_step=trainer.steps)
-    columns = (
-        TextColumn("{task.description}"),
-        BarColumn(),
-        TextColumn("{task.percentage:3.0f} %"),
-        TimeElapsedColumn(),
-        TimeRemainingColumn(),
-    )
+    team, started = trainer.team, trainer.seconds
     try:
-        with Progress(*columns, disable=not progress) as bar, log_path.open("a") as log:
-            task = bar.add_task("starting", total=config.total_steps, completed=trainer.steps)
+        with contextlib.ExitStack() as stack:
+            log: RunLog | None = None
+            if team.rank == 0:
+                log = RunLog(
+                    folder,
+                    iteration=trainer.ppo.iteration,
+                    steps=trainer.steps,
+                    total=config.total_steps,
+                    progress=progress,
+                )
+                stack.enter_context(log)
             while trainer.steps < config.total_steps:
                 row = trainer.iterate()
-                log.write(json.dumps(row) + "\n")
-                log.flush()
-                for key, value in row.items():
-                    writer.add_scalar(key, value, trainer.steps)
-                bar.update(task, completed=trainer.steps, description=_caption(row))
+                if log is not None:
+                    log.add(row)
                 if trainer.ppo.iteration % config.checkpoint_every == 0:
                     trainer.save()
-                if config.minutes and trainer.seconds - started > 60 * config.minutes:
+                late = config.minutes and trainer.seconds - started > 60 * config.minutes
+                if team.leader_says(bool(late)):
                     break
         trainer.save()
     finally:
-        writer.close()
-        trainer.env.close()
+        trainer.collector.close()
+    team.leave()
     return trainer.policy.eval()
-
-
-def _caption(row: dict[str, float]) -> str:
-    survival = f"{row['survival']:.2f} s" if "survival" in row else "no fall"
-    return (
-        f"survival {survival}  error {row['error_mm']:.0f} mm  "
-        f"{row['steps_per_second']:,.0f} steps/s"
-    )
-
-
-def _cut_log(path: Path, iteration: int) -> None:
-    """Drop lines that were written after the checkpoint from which the run goes on."""
-    if path.exists():
-        kept = [
-            line
-            for line in path.read_text().splitlines()
-            if line.endswith("}") and json.loads(line)["iteration"] <= iteration
-        ]
-        path.write_text("".join(f"{line}\n" for line in kept))

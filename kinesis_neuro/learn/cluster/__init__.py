@@ -1,0 +1,1 @@
+"""Rollouts on many processes and machines, through Ray."""
