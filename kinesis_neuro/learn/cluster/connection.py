@@ -30,6 +30,8 @@ def import_ray() -> ModuleType:
     # A training run reports to nobody, and leaves the choice of accelerators to its user.
     os.environ.setdefault("RAY_USAGE_STATS_ENABLED", "0")
     os.environ.setdefault("RAY_ACCEL_ENV_VAR_OVERRIDE_ON_ZERO", "0")
+    # Workers are the work, and no less urgent than what learns from it.
+    os.environ.setdefault("RAY_worker_niceness", "0")
     try:
         import ray
     except ImportError as error:
