@@ -6,6 +6,7 @@ the networks through which the whole batch passes once. Only what the libraries 
 
 from __future__ import annotations
 
+import os
 from collections.abc import Iterator
 from dataclasses import dataclass
 from itertools import pairwise
@@ -98,7 +99,10 @@ def _weights(n_in: int, widths: tuple[int, ...], n_out: int) -> int:
 
 
 def free_memory() -> float:
-    """Memory that this process may still take [bytes]: of the machine, or of its control group."""
+    """Memory that this process may still take [bytes]: of the machine, or of its control group.
+
+    Learners that ``torchrun`` started together on one machine have an equal share each.
+    """
     free = float("inf")
     information = Path("/proc/meminfo")
     if information.exists():
@@ -111,7 +115,7 @@ def free_memory() -> float:
         free = min(free, float(limit - int((group / "memory.current").read_text())))
     except (OSError, ValueError):
         pass  # no such group, or no limit in it
-    return free
+    return free / int(os.environ.get("LOCAL_WORLD_SIZE", "1"))
 
 
 def check_memory(

@@ -20,6 +20,7 @@ from kinesis_neuro.errors import FileFormatError, IncompatibleError, KinesisErro
 from kinesis_neuro.formats.atomic import atomic_directory, recover_directory
 from kinesis_neuro.learn import checkpoint as files
 from kinesis_neuro.learn.config import TrainConfig, from_dict, to_dict
+from kinesis_neuro.learn.memory import check_memory, estimate_memory
 from kinesis_neuro.learn.policy import Policy, mlp
 from kinesis_neuro.learn.ppo import PPO
 from kinesis_neuro.learn.rollout import Collector, RolloutStatistics
@@ -69,12 +70,17 @@ class Trainer:
         )
         self.share = self.team.share(config.n_envs)
         n_envs = self.share.stop - self.share.start
+        probe = ImitationEnv(chosen.motions, config.task, n_threads=1)
+        probe.close()
+        check_memory(estimate_memory(probe, config, n_threads), n_envs, config.ppo.horizon)
         self.env = ImitationEnv(
             chosen.motions,
             config.task,
             n_envs=n_envs,
             n_threads=n_threads,
             seed=config.seed,
+            # A goal may make a table for each batch.
+            table=None if config.task.goal.kind else probe.table,
             streams=Streams(config.seed, n_envs, self.share.start),
         )
         self.env.starts.motion_weight = chosen.weight
