@@ -117,7 +117,7 @@ def alternate(
     tolerance: float = TOLERANCE,
     max_iterations: int = 500,
 ) -> Factors:
-    """Improve a batch of factorisations together, until all have converged.
+    """Improve a batch of factorisations together, each until it has converged.
 
     Parameters
     ----------
@@ -134,25 +134,33 @@ def alternate(
         With the leading dim of the batch.
     """
     weight = np.array(weight)
-    xt = np.swapaxes(x, -1, -2)
-    activation = np.maximum(weight @ xt, 0)  # weights have unit length: a projection
     n_batch, rank, _ = weight.shape
+    activation = np.maximum(weight @ np.swapaxes(x, -1, -2), 0)  # unit lengths: a projection
     power = np.broadcast_to((x**2).sum(axis=(-1, -2)), (n_batch,))
-    unexplained = np.ones(n_batch)
+    going, rows, left = np.arange(n_batch), x, np.ones(n_batch)
+    w, a = weight.copy(), activation.copy()  # of those that have not converged
     for iteration in range(max_iterations):
-        _sweep(activation, weight @ xt, weight @ np.swapaxes(weight, -1, -2), _INNER)
-        _revive(activation, weight)
-        product = activation @ x
-        gram = activation @ np.swapaxes(activation, -1, -2)
-        _sweep(weight, product, gram, _INNER)
-        length = np.maximum(np.linalg.norm(weight, axis=-1, keepdims=True), _TINY)
-        weight /= length
-        activation *= length
-        if iteration % _EVERY == _EVERY - 1:
-            left = _unexplained(product * length, gram, length, weight, power)
-            if (unexplained - left < tolerance * np.maximum(left, _TINY)).all():
+        _sweep(a, w @ np.swapaxes(rows, -1, -2), w @ np.swapaxes(w, -1, -2), _INNER)
+        _revive(a, w)
+        product = a @ rows
+        gram = a @ np.swapaxes(a, -1, -2)
+        _sweep(w, product, gram, _INNER)
+        length = np.maximum(np.linalg.norm(w, axis=-1, keepdims=True), _TINY)
+        w /= length
+        a *= length
+        if iteration % _EVERY != _EVERY - 1:
+            continue
+        now = _unexplained(product * length, gram, length, w, power[going])
+        running = left - now >= tolerance * np.maximum(now, _TINY)
+        left = now
+        if not running.all():
+            weight[going], activation[going] = w, a
+            w, a, left, going = w[running], a[running], left[running], going[running]
+            rows = rows[running] if x.ndim > 2 else x
+            if going.size == 0:
                 break
-            unexplained = left
+    weight[going], activation[going] = w, a
+    xt = np.swapaxes(x, -1, -2)
     _sweep(activation, weight @ xt, weight @ np.swapaxes(weight, -1, -2), 4 * _INNER)
     product, gram = activation @ x, activation @ np.swapaxes(activation, -1, -2)
     left = _unexplained(product, gram, np.ones((n_batch, rank, 1)), weight, power)
