@@ -107,8 +107,8 @@ def ranks(n: int) -> None:
         found = extract_synergies(noisy, rule="parallel_analysis", n_restarts=5, seed=seed)
         return {rule: int(found[f"chosen_{rule}"]) for rule in RULES}
 
-    chance = drawn("ranks_of_independent_bursts", n // 4, unknown)
     draws = drawn("ranks", n, known)
+    chance = drawn("ranks_of_independent_bursts", n // 4, unknown)
     print(
         f"\n3 to 6 synergies of 13 muscles at 20 dB, {n} draws; {n // 4} of 9 independent bursts.\n"
     )

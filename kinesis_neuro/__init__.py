@@ -32,6 +32,7 @@ if TYPE_CHECKING:
     from kinesis_neuro.analysis.synergy_match import match_synergies as match_synergies
     from kinesis_neuro.body.conditions import MuscleCondition as MuscleCondition
     from kinesis_neuro.body.models import load_body as load_body
+    from kinesis_neuro.emg.cycles import segment_cycles as segment_cycles
     from kinesis_neuro.emg.datasets import list_subjects as list_subjects
     from kinesis_neuro.emg.datasets import load_subject as load_subject
     from kinesis_neuro.errors import KinesisError as KinesisError
@@ -48,6 +49,8 @@ if TYPE_CHECKING:
     from kinesis_neuro.nwb import read_nwb as read_nwb
     from kinesis_neuro.nwb import write_nwb as write_nwb
     from kinesis_neuro.record import record as record
+
+    from . import synthetic as synthetic
 
     __version__: str
 
@@ -76,11 +79,14 @@ _MODULE_OF = {
     "read_netcdf": "kinesis_neuro.netcdf",
     "read_nwb": "kinesis_neuro.nwb",
     "record": "kinesis_neuro.record",
+    "segment_cycles": "kinesis_neuro.emg.cycles",
     "static_optimization": "kinesis_neuro.motion.inverse",
     "train": "kinesis_neuro.learn.trainer",
     "write_netcdf": "kinesis_neuro.netcdf",
     "write_nwb": "kinesis_neuro.nwb",
 }
+_SUBMODULES = ("synthetic",)
+"""Modules that are public as such: ``kn.synthetic.gait_emg``."""
 
 
 if not TYPE_CHECKING:  # a type checker would take every misspelt name for an object
@@ -89,6 +95,8 @@ if not TYPE_CHECKING:  # a type checker would take every misspelt name for an ob
         """Import a public name when it is first asked for."""
         if name == "__version__":
             return _installed_version()
+        if name in _SUBMODULES:
+            return importlib.import_module(f"{__name__}.{name}")
         if name not in _MODULE_OF:
             raise AttributeError(f"module {__name__!r} has no attribute {name!r}")
         value = getattr(importlib.import_module(_MODULE_OF[name]), name)
@@ -98,7 +106,7 @@ if not TYPE_CHECKING:  # a type checker would take every misspelt name for an ob
 
 def __dir__() -> list[str]:
     """List the public names."""
-    return sorted([*_MODULE_OF, "__version__"])
+    return sorted([*_MODULE_OF, *_SUBMODULES, "__version__"])
 
 
 def _installed_version() -> str:

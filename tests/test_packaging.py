@@ -48,7 +48,7 @@ def test_import_loads_neither_physics_nor_learning(statement: str) -> None:
 def test_the_table_of_names_and_the_type_checker_see_the_same() -> None:
     tree = ast.parse((ROOT / "kinesis_neuro" / "__init__.py").read_text())
     checked = next(n for n in tree.body if isinstance(n, ast.If) and "TYPE" in ast.dump(n.test))
-    imports = [node for node in checked.body if isinstance(node, ast.ImportFrom)]
+    imports = [n for n in checked.body if isinstance(n, ast.ImportFrom) and not n.level]
     seen = {alias.asname: node.module for node in imports for alias in node.names}
     assert seen == kinesis_neuro._MODULE_OF
 
@@ -58,6 +58,12 @@ def test_every_public_name_is_there(name: str) -> None:
     value = getattr(kinesis_neuro, name)
     assert callable(value)
     assert name in dir(kinesis_neuro)
+
+
+def test_synthetic_data_need_no_import_of_their_own() -> None:
+    code = "import kinesis_neuro as kn; assert 'synthetic' in dir(kn); print(kn.synthetic.gait_emg)"
+    done = subprocess.run([sys.executable, "-c", code], cwd=ROOT, capture_output=True, check=True)
+    assert b"function gait_emg" in done.stdout
 
 
 def test_unknown_names_are_attribute_errors() -> None:
