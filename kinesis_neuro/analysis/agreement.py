@@ -9,8 +9,8 @@ import pandas as pd
 import xarray as xr
 
 from kinesis_neuro.analysis.comparison import OVERALL
+from kinesis_neuro.analysis.shapes import require_comparison, role_labels
 from kinesis_neuro.analysis.waveforms import pearson
-from kinesis_neuro.errors import InvalidInputError
 
 PEOPLE = "person to person"
 """Group of the pairs of two different people."""
@@ -81,8 +81,7 @@ def pairwise_agreement(comparison: xr.Dataset) -> Agreement:
     >>> agreement.boxes.xs("mean")["median"].round(3).tolist()
     [1.0, 1.0]
     """
-    if "r_pair" not in comparison or "waveform_human" not in comparison:
-        raise InvalidInputError("This dataset is no comparison. Give EMGComparison.dataset.")
+    require_comparison(comparison)
     people = list(map(str, comparison["subject"].values))
     muscles = [*map(str, comparison["channel"].values), OVERALL]
     human = comparison["waveform_human"].transpose("subject", "channel", "phase").values
@@ -91,12 +90,9 @@ def pairwise_agreement(comparison: xr.Dataset) -> Agreement:
                    np.nan_to_num(pearson(human[first], human[second])))]  # fmt: skip
     r = comparison["r_pair"].transpose("condition", "subject", "channel").values
     conditions = comparison["condition"].values.astype(str)
-    roles = comparison["role"].values.astype(str)
-    simulated = conditions[roles == "simulation"]
-    for role in dict.fromkeys(roles.tolist()):
-        mine = np.flatnonzero(roles == role)
-        # One simulation goes by its own name, several by what they are.
-        name = str(simulated[0]) if role == "simulation" and len(simulated) == 1 else role
+    labels = np.array(role_labels(comparison))
+    for name in dict.fromkeys(labels.tolist()):
+        mine = np.flatnonzero(labels == name)
         a = np.repeat(conditions[mine], len(people))
         b = np.tile(np.array(people), len(mine))
         parts.append(_rows(name, a, b, muscles, r[mine].reshape(-1, r.shape[-1])))

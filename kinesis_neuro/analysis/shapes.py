@@ -45,7 +45,7 @@ def shape_curves(comparison: xr.Dataset, scale: str = "range") -> xr.Dataset:
     InvalidInputError
         If the dataset is no comparison, or the scale is unknown.
     """
-    _require(comparison)
+    require_comparison(comparison)
     choice("scale", scale, SCALES)
     people, runs = (
         _scaled(comparison[name].transpose(..., "channel", "phase").values, scale)
@@ -103,7 +103,7 @@ def activity_centers(comparison: xr.Dataset) -> xr.Dataset:
     InvalidInputError
         If the dataset is no comparison.
     """
-    _require(comparison)
+    require_comparison(comparison)
 
     def centers(name: str) -> xr.DataArray:
         # What a low-pass leaves below zero is no activity.
@@ -140,13 +140,14 @@ def role_labels(comparison: xr.Dataset) -> list[str]:
     return roles
 
 
+def require_comparison(comparison: xr.Dataset) -> None:
+    """Raise unless a dataset is that of a comparison."""
+    if "waveform_human" not in comparison or "waveform_simulated" not in comparison:
+        raise InvalidInputError("This dataset is no comparison. Give EMGComparison.dataset.")
+
+
 def _scaled(values: FloatArray, scale: str) -> FloatArray:
     if scale == "mean":
         mean = values.mean(axis=-1, keepdims=True)
         return values / np.where(mean > 0, mean, 1.0)
     return np.nan_to_num(unit_range(values))  # a flat curve has no range: it stays at its foot
-
-
-def _require(comparison: xr.Dataset) -> None:
-    if "waveform_human" not in comparison or "waveform_simulated" not in comparison:
-        raise InvalidInputError("This dataset is no comparison. Give EMGComparison.dataset.")

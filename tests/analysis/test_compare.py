@@ -195,6 +195,14 @@ def test_the_same_seed_gives_the_same_result() -> None:
     assert compare(simulation_of(emg), people_of(emg), seed=8) != first
 
 
+def test_lazy_inputs_give_the_same_result() -> None:
+    emg = gait_emg(3, 4, 3, n_channels=4, seed=2)
+    sim, people = simulation_of(emg), people_of(gait_emg(3, 4, 3, n_channels=4, seed=3))
+    expected = compare(sim, people, n_null=50).dataset
+    lazy = compare(sim.chunk({"cycle": 1}), [p.chunk({"phase": 30}) for p in people], n_null=50)
+    xr.testing.assert_identical(lazy.dataset, expected)
+
+
 def test_amplitudes_are_compared_only_at_mvc_scale() -> None:
     emg = gait_emg(2, 3, 4)
     with pytest.raises(InvalidInputError, match="scaled to maximum voluntary"):

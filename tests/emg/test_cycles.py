@@ -140,6 +140,14 @@ def test_result_keeps_labels_units_and_provenance(gait: xr.Dataset) -> None:
     assert (cycles.phase[0], cycles.phase[-1], cycles.sizes["phase"]) == (0, 1, 101)
 
 
+def test_a_lazy_recording_gives_the_same_cycles(gait: xr.Dataset) -> None:
+    lazy = gait.chunk({"time": 100})
+    cycles = segment_cycles(gait)
+    xr.testing.assert_identical(segment_cycles(lazy).compute(), cycles)
+    later = cycles.chunk({"cycle": 2})
+    xr.testing.assert_allclose(cycle_statistics(later).compute(), cycle_statistics(cycles))
+
+
 def test_left_muscles_alone_need_the_left_foot_alone(gait: xr.Dataset) -> None:
     cycles = segment_cycles(
         gait.sel(muscle=["soleus_l"]), {"heel_strike_left": [3.0, 1.0, 2.0, 4.1]}, n_phase=3
