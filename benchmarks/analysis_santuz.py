@@ -14,6 +14,7 @@ from __future__ import annotations
 import argparse
 import itertools
 import os
+from collections.abc import Sequence
 from pathlib import Path
 
 import numpy as np
@@ -30,9 +31,9 @@ POINTS = 100
 MAX_RANK = 10  # of 13 muscles, in the package
 
 
-def cycles_of(folder: Path, low_pass: float = 20.0) -> xr.DataArray:
-    """Envelopes over (cycle, phase, muscle)."""
-    emg = pd.read_csv(folder / "derived_raw_ID0012_TW_01_emg.csv")
+def cycles_of(folder: Path, low_pass: float = 20.0, every: int = 1) -> xr.DataArray:
+    """Envelopes over (cycle, phase, muscle), of every so many samples."""
+    emg = pd.read_csv(folder / "derived_raw_ID0012_TW_01_emg.csv")[::every]
     events = pd.read_csv(folder / "derived_raw_ID0012_TW_01_cycles.csv")
     time = emg.pop("time").to_numpy()
     rate = 1 / np.median(np.diff(time))
@@ -62,6 +63,13 @@ def cycles_of(folder: Path, low_pass: float = 20.0) -> xr.DataArray:
 def about_one_mean(x: np.ndarray, estimate: np.ndarray) -> float:
     """R^2 about the mean of all muscles together."""
     return 1 - float(((x - estimate) ** 2).sum() / ((x - x.mean()) ** 2).sum())
+
+
+def explained(cycles: xr.DataArray, ranks: Sequence[int] = (4, 5, 6)) -> str:
+    """R^2 about one mean at some ranks, with our solver, as cells of a table."""
+    x = cycles.values.reshape(-1, cycles.sizes["muscle"])
+    fits = [nmf.factorize(x, k, 20, tolerance=1e-6, max_iterations=2000) for k in ranks]
+    return " | ".join(f"{about_one_mean(x, f.activation.T @ f.weight):.3f}" for f in fits)
 
 
 def multiplicative(x: np.ndarray, rank: int, rng: np.random.Generator, runs: int = 5) -> float:
@@ -127,11 +135,13 @@ def main() -> None:
         smooth = cycles_of(Path(folder) / "santuz2019_raw", low_pass)
         both = []
         for used in (smooth, smooth.isel(cycle=slice(1, -1))):
-            x = used.values.reshape(-1, used.sizes["muscle"])
-            fit = nmf.factorize(x, 5, 20, tolerance=1e-6, max_iterations=2000)
-            both.append(about_one_mean(x, fit.activation.T @ fit.weight))
-        print(f"| {low_pass:g} | {both[0]:.3f} | {both[1]:.3f} |")
-    print()
+            both.append(explained(used, (5,)))
+        print(f"| {low_pass:g} | {both[0]} | {both[1]} |")
+    print("\n| cycles, concatenated | R^2 at 4 | at 5 | at 6, about one mean |\n|---|---|---|---|")
+    for first, last in itertools.combinations(range(cycles.sizes["cycle"] + 1), 2):
+        print(f"| {first + 1} to {last} | {explained(cycles.isel(cycle=slice(first, last)))} |")
+    fewer = cycles_of(Path(folder) / "santuz2019_raw", every=2)
+    print(f"| 1 to 5, every other sample left out | {explained(fewer)} |\n")
     for name, used, average in (("five", cycles, False), ("three inner", inner, False)):
         found = extract_synergies(used, average=average, normalize="none", max_rank=MAX_RANK)
         print(f"{name}, rules: " + ", ".join(f"{r} {int(found[f'chosen_{r}'])}" for r in RULES))

@@ -64,8 +64,9 @@ def circular(n: int) -> None:
 def clusters(n: int) -> None:
     rng = np.random.default_rng(1)
     values = np.moveaxis(smooth((n, 20), 5), 1, 0)
-    # Means of 1 to 11 cycles differ in precision, which exchange must survive.
-    loose = values / np.sqrt(rng.integers(1, 12, 20))[:, None, None]
+    # Means of 1 to 11 cycles differ in precision, anew in each draw: on average over designs
+    # people are exchangeable. See `not_exchangeable` for one design.
+    loose = values / np.sqrt(rng.integers(1, 12, (20, n, 1)))
     # A tenth of the subjects lacks a third of the cycle, in other muscles each.
     gone = np.broadcast_to(rng.random((20, n, 1)) < 0.1, values.shape) & (np.arange(101) < 34)
     missing = np.where(gone, np.nan, values)
@@ -83,6 +84,32 @@ def clusters(n: int) -> None:
             found = cluster_permutation_test(a, n_permutations=999, **arguments).dataset
             count = int((found.p_value.min("phase") <= LEVEL).sum())
             report(f"clusters, {name}{kind}", count, n)
+
+
+def not_exchangeable(n: int) -> None:
+    """Designs that tie the precision of people's means to what is tested: what exchange presumes.
+
+    These are no errors of a program; they say how much the level suffers.
+    """
+    values = np.moveaxis(smooth((n, 15), 7), 1, 0)
+    dims = ("subject", "muscle", "phase")
+    few = np.ones(5)
+    many = np.full(10, 11.0)
+    for name, cycles in (
+        ("10 people of 11 cycles, 5 of one", np.r_[many, few]),
+        ("10 people of one cycle, 5 of 11", np.r_[np.ones(10), np.full(5, 11.0)]),
+    ):
+        data = values / np.sqrt(cycles)[:, None, None]
+        a, b = (xr.DataArray(v, GRID, dims) for v in (data[:10], data[10:]))
+        found = cluster_permutation_test(a, b, n_permutations=999).dataset
+        report(f"two samples, {name}", int((found.p_value.min("phase") <= LEVEL).sum()), n)
+    covariate = np.arange(10.0)
+    ends = np.where(np.abs(covariate - 4.5) > 3, 1.0, 11.0)  # two at each end
+    for name, cycles in (("at the ends", ends), ("in the middle", 12 - ends)):
+        data = xr.DataArray(values[:10] / np.sqrt(cycles)[:, None, None], GRID, dims)
+        found = cluster_permutation_test(data, n_permutations=999, regressor=covariate).dataset
+        count = int((found.p_value.min("phase") <= LEVEL).sum())
+        report(f"regression, n = 10, people of one cycle {name}", count, n)
 
 
 def bands(n: int) -> None:
@@ -179,6 +206,7 @@ def one_by_one(n: int) -> None:
 PARTS: dict[str, Callable[[int], None]] = {
     "circular": circular,
     "clusters": clusters,
+    "not_exchangeable": not_exchangeable,
     "bands": bands,
     "locking": locking,
     "families": families,

@@ -103,6 +103,11 @@ def cluster_permutation_test(
     values are left out point by point; a subject without any value is dropped and listed. If there
     are no more than `n_permutations` sign flips, all of them are made.
 
+    Exchange presumes that without an effect all subjects' means vary alike. Where their precision
+    goes with what is tested (the noisy means, of few cycles, in the smaller of two groups, or at
+    the ends of the covariate), two_sample and regression reject too often: by how much is in
+    ``benchmarks/analysis.md``. Take as many cycles of everyone then. Sign flips do not mind.
+
     Parameters
     ----------
     a, b : DataArray or Dataset
