@@ -100,6 +100,19 @@ def in_tmp(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
     return tmp_path
 
 
+@pytest.fixture(scope="session")
+def actions() -> Callable[..., np.ndarray]:
+    """Actions that depend on the environment's index and the step, and not on the batch."""
+
+    def draw(env: ImitationEnv, step: int, size: float = 0.3) -> np.ndarray:
+        n = len(env.action_channels)
+        return np.stack(
+            [np.random.default_rng([i, step]).uniform(-size, size, n) for i in range(env.n_envs)]
+        )
+
+    return draw
+
+
 @pytest.fixture
 def spread() -> Callable[[ImitationEnv], np.ndarray]:
     """Start all environments at frames spread over the first motion; same frame for same index."""

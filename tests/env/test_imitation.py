@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import math
 from collections.abc import Callable
-from dataclasses import replace
 
 import mujoco
 import numpy as np
@@ -12,27 +11,17 @@ import pytest
 from scipy.spatial.transform import Rotation
 
 from kinesis_neuro.body.actuation import ACTUATIONS
-from kinesis_neuro.body.effort import REGULARIZATION
-from kinesis_neuro.body.models import Body
 from kinesis_neuro.env import terms
 from kinesis_neuro.env.config import ImitationConfig, RewardWeights
 from kinesis_neuro.env.imitation import ImitationEnv
 from kinesis_neuro.env.reference_table import ReferenceTable
-from kinesis_neuro.errors import IncompatibleError, InvalidInputError, KinesisError
-from kinesis_neuro.motion.library import load_motion
+from kinesis_neuro.errors import KinesisError
 from kinesis_neuro.motion.reference import ReferenceMotion
 
 Make = Callable[..., ImitationEnv]
 Spread = Callable[[ImitationEnv], np.ndarray]
 TableFor = Callable[[str], ReferenceTable]
-
-
-def actions(env: ImitationEnv, step: int, size: float = 0.3) -> np.ndarray:
-    """Actions that depend on the environment's index and the step, and not on the batch."""
-    n = len(env.action_channels)
-    return np.stack(
-        [np.random.default_rng([i, step]).uniform(-size, size, n) for i in range(env.n_envs)]
-    )
+Actions = Callable[..., np.ndarray]
 
 
 # -- reset ----------------------------------------------------------------------------------------
@@ -113,7 +102,7 @@ def test_clip_shorter_than_a_control_step_is_refused(walk: ReferenceMotion) -> N
 
 
 def test_restraint_is_a_term_of_its_own(
-    make_env: Make, spread: Spread, table: ReferenceTable
+    actions: Actions, make_env: Make, spread: Spread, table: ReferenceTable
 ) -> None:
     """Weight times exp(-5 mean a^2) beside KINESIS's sum; without a weight it is not there."""
     rewards = []
@@ -128,7 +117,9 @@ def test_restraint_is_a_term_of_its_own(
     np.testing.assert_allclose(rewards[1] - rewards[0], expected, rtol=1e-9)
 
 
-def test_reward_is_kinesiss_sum(make_env: Make, spread: Spread, table: ReferenceTable) -> None:
+def test_reward_is_kinesiss_sum(
+    actions: Actions, make_env: Make, spread: Spread, table: ReferenceTable
+) -> None:
     """Body by body and muscle by muscle, in plain Python."""
     env = make_env(table, 5)
     spread(env)
@@ -165,7 +156,9 @@ def test_reward_is_kinesiss_sum(make_env: Make, spread: Spread, table: Reference
         assert result.reward[k] == pytest.approx(expected, rel=1e-9)
 
 
-def test_observation_is_what_it_says(make_env: Make, spread: Spread, table: ReferenceTable) -> None:
+def test_observation_is_what_it_says(
+    actions: Actions, make_env: Make, spread: Spread, table: ReferenceTable
+) -> None:
     env = make_env(table, 6, mirror=False, observe_muscles=True)
     spread(env)
     for step in range(3):
@@ -231,7 +224,11 @@ def turned(walk: ReferenceMotion) -> tuple[float, ReferenceTable]:
 
 
 def test_heading_does_not_matter(
-    make_env: Make, spread: Spread, table: ReferenceTable, turned: tuple[float, ReferenceTable]
+    actions: Actions,
+    make_env: Make,
+    spread: Spread,
+    table: ReferenceTable,
+    turned: tuple[float, ReferenceTable],
 ) -> None:
     """Motion and body turned together: same observations and rewards, and turned states."""
     angle, turned_table = turned
@@ -255,7 +252,7 @@ def test_heading_does_not_matter(
 
 @pytest.mark.parametrize("actuation", ACTUATIONS)
 def test_states_do_not_depend_on_batch_or_threads(
-    make_env: Make, spread: Spread, table_for: TableFor, actuation: str
+    actions: Actions, make_env: Make, spread: Spread, table_for: TableFor, actuation: str
 ) -> None:
     """To the bit: what an environment does is its own affair."""
     runs = {}
@@ -277,7 +274,9 @@ def test_states_do_not_depend_on_batch_or_threads(
             assert two.tobytes() == one[:n_envs].tobytes()
 
 
-def test_same_seed_same_run_with_resets(make_env: Make, table: ReferenceTable) -> None:
+def test_same_seed_same_run_with_resets(
+    actions: Actions, make_env: Make, table: ReferenceTable
+) -> None:
     states = []
     for n_threads in (1, 2):
         env = make_env(table, 16, n_threads=n_threads, auto_reset=True, seed=9)
@@ -289,7 +288,7 @@ def test_same_seed_same_run_with_resets(make_env: Make, table: ReferenceTable) -
 
 
 def test_saved_state_goes_on_as_if_never_saved(
-    make_env: Make, spread: Spread, table: ReferenceTable
+    actions: Actions, make_env: Make, spread: Spread, table: ReferenceTable
 ) -> None:
     env = make_env(table, 4)
     spread(env)
@@ -302,351 +301,3 @@ def test_saved_state_goes_on_as_if_never_saved(
         one, two = env.step(actions(env, step)), other.step(actions(env, step))
         assert one.observation.tobytes() == two.observation.tobytes()
     assert env.simulation.state.tobytes() == other.simulation.state.tobytes()
-
-
-# -- divergence -----------------------------------------------------------------------------------
-
-
-@pytest.mark.usefixtures("in_tmp")
-@pytest.mark.parametrize("value", [np.nan, 1e6])
-@pytest.mark.parametrize("part", ["qvel", "qpos"])
-def test_divergence_ends_one_episode_and_touches_no_other(
-    make_env: Make, table: ReferenceTable, part: str, value: float
-) -> None:
-    env, healthy = (make_env(table, 8, auto_reset=True) for _ in range(2))
-    frame = np.arange(8) * 20
-    for e in (env, healthy):
-        e.reset(np.arange(8), motion=np.zeros(8, dtype=int), frame=frame)
-    getattr(env.simulation, part)[3, 10] = value
-    action = actions(env, 0, size=0.1)
-    result, expected = env.step(action), healthy.step(action)
-    others = np.arange(8) != 3
-    assert not expected.diverged.any() and not expected.terminated.any()
-    np.testing.assert_array_equal(result.diverged, ~others)
-    np.testing.assert_array_equal(result.terminated, ~others)
-    assert not result.truncated.any() and env.n_diverged == 1
-    assert result.reward[3] == 0.0
-    # What the learner goes on with is finite, and of a new episode.
-    assert np.isfinite(result.observation).all() and np.isfinite(result.reward).all()
-    assert np.isfinite(env.simulation.state).all() and env.steps[3] == 0
-    assert np.abs(result.observation[3]).max() < 100
-    for name in ("observation", "reward", "distance"):
-        np.testing.assert_array_equal(
-            getattr(result, name)[others], getattr(expected, name)[others]
-        )
-    # And the new episode is a sound one.
-    after = env.step(action)
-    assert not after.diverged.any() and np.isfinite(after.observation).all()
-    assert env.n_diverged == 1
-
-
-@pytest.mark.usefixtures("in_tmp")
-def test_last_observation_of_a_diverged_episode_is_finite(
-    make_env: Make, table: ReferenceTable
-) -> None:
-    env = make_env(table, 3, auto_reset=True)
-    env.simulation.qvel[1, 10] = np.nan
-    result = env.step(np.zeros((3, 14)))
-    assert result.final_observation.shape[0] == 1
-    assert np.isfinite(result.final_observation).all()
-    assert np.isfinite(result.distance).all()
-
-
-# -- ends of episodes -----------------------------------------------------------------------------
-
-
-def test_time_limit_truncates(make_env: Make, table: ReferenceTable) -> None:
-    env = make_env(table, 6, auto_reset=True, duration=0.2, termination_distance=10.0)
-    for step in range(1, 13):
-        result = env.step(np.zeros((6, 14)))
-        assert not result.terminated.any()
-        assert result.truncated.all() if step % 6 == 0 else not result.truncated.any()
-        if step % 6 == 0:
-            np.testing.assert_allclose(result.episode_time, 0.2)
-            assert result.final_observation.shape == (6, env.n_observations)
-            assert (env.steps == 0).all()
-            # The last observation is the old episode's, the next one the new episode's.
-            assert (result.final_observation != result.observation).any(axis=1).all()
-
-
-def test_end_of_a_motion_truncates(make_env: Make, plain_table: ReferenceTable) -> None:
-    """Every step has a reference for what it reaches, and the last possible one is taken."""
-    env = make_env(plain_table, 20, actuation="excitation", termination_distance=100.0)
-    length = plain_table.motions[1].n_frames
-    frame = length - 12 - np.arange(20)
-    env.reset(np.arange(20), motion=np.ones(20, dtype=int), frame=frame)
-    # After k control steps the frame is start + 5 k; there is a next step while it fits.
-    steps_left = (length - 1 - frame) // 5
-    for step in range(1, 8):
-        result = env.step(np.full((20, 80), -0.9))
-        np.testing.assert_array_equal(result.truncated, step >= steps_left)
-        going = step <= steps_left
-        assert (env.frame[going] < length).all()
-
-
-def test_periodic_motion_has_no_end(make_env: Make, table: ReferenceTable) -> None:
-    env = make_env(table, 2, termination_distance=1e6, duration=100.0)
-    n = table.motions[0].n_frames
-    env.reset(np.arange(2), motion=np.zeros(2, dtype=int), frame=np.array([n - 8, n - 3]))
-    for _ in range(6):
-        assert not env.step(np.zeros((2, 14))).truncated.any()
-    assert (env.frame > n).all()
-
-
-def displaced(env: ImitationEnv, spread: Spread, way: np.ndarray) -> None:
-    spread(env)
-    env.simulation.qpos[:, :3] += way
-
-
-def test_strict_and_mean_rules(make_env: Make, spread: Spread, table: ReferenceTable) -> None:
-    """A body beside its reference by 0, 10, 20, 40 and 60 cm."""
-    aside = np.zeros((5, 3))
-    aside[:, 0] = [0.0, 0.10, 0.20, 0.40, 0.60]
-    for rule, distance, ends in (
-        ("any", 0.15, [False, False, True, True, True]),
-        ("mean", 0.5, [False, False, False, False, True]),
-    ):
-        env = make_env(table, 5, termination_rule=rule, termination_distance=distance)
-        displaced(env, spread, aside)
-        result = env.step(np.zeros((5, 14)))
-        np.testing.assert_array_equal(result.terminated, ends)
-        np.testing.assert_allclose(result.distance.mean(axis=1), aside[:, 0], atol=0.03)
-        assert not result.truncated.any()
-
-
-def test_one_far_foot_ends_a_strict_episode_only(
-    make_env: Make, spread: Spread, table: ReferenceTable, legs: Body
-) -> None:
-    for rule, ends in (("any", True), ("mean", False)):
-        env = make_env(table, 1, termination_rule=rule, termination_distance=0.15)
-        spread(env)
-        env.simulation.qpos[:, 7 + legs.joints.index("knee_angle_r")] += 0.9
-        env.simulation.qpos[:] = legs.coupling.complete(env.simulation.qpos)
-        result = env.step(np.zeros((1, 14)))
-        assert result.distance.max() > 0.2 > 0.15 > result.distance.mean()
-        assert result.terminated[0] == ends
-
-
-def test_terminated_episodes_are_not_truncated(
-    make_env: Make, spread: Spread, table: ReferenceTable
-) -> None:
-    env = make_env(table, 2, duration=1 / 30)
-    displaced(env, spread, np.array([[0.0, 0, 0], [1.0, 0, 0]]))
-    result = env.step(np.zeros((2, 14)))
-    np.testing.assert_array_equal(result.terminated, [False, True])
-    np.testing.assert_array_equal(result.truncated, [True, False])
-
-
-# -- outside forces, actuation --------------------------------------------------------------------
-
-
-def test_wrench_pushes_the_walker(make_env: Make, spread: Spread, table: ReferenceTable) -> None:
-    push = np.zeros((4, 6))
-    push[:, 0] = [0.0, 200.0, -200.0, 0.0]
-    push[3, 1] = 200.0
-    env = make_env(table, 4)
-    env.reset(np.arange(4), motion=np.zeros(4, dtype=int), frame=np.full(4, 30))
-    env.wrench = lambda e: push
-    for _ in range(3):
-        env.step(np.zeros((4, 14)))
-    moved = env.simulation.qpos[:, :2] - env.simulation.qpos[0, :2]
-    # A foot on the ground holds back some of F t^2 / (2 m) = 13 mm.
-    free = 200 * 0.1**2 / (2 * env.body.mass)
-    assert 0.2 * free < moved[1, 0] < 3 * free and 0.2 * free < -moved[2, 0] < 3 * free
-    assert 0.2 * free < moved[3, 1] < 3 * free
-
-
-def test_actions_beyond_the_bounds_are_clipped(
-    make_env: Make, spread: Spread, table: ReferenceTable
-) -> None:
-    results = []
-    for factor in (1.0, 50.0):
-        env = make_env(table, 3)
-        spread(env)
-        sign = np.where(actions(env, 0) > 0, 1.0, -1.0)
-        results.append(env.step(factor * sign).observation)
-    np.testing.assert_array_equal(results[0], results[1])
-
-
-@pytest.mark.parametrize("actuation", ["excitation", "length", "tracking"])
-def test_full_table_serves_every_actuation(
-    make_env: Make, spread: Spread, table: ReferenceTable, actuation: str
-) -> None:
-    tables = (table, replace(table, moment_matrix=None))
-    env, other = (make_env(t, 2, actuation=actuation) for t in tables)
-    for e in (env, other):
-        spread(e)
-        e.step(actions(e, 0))
-    np.testing.assert_array_equal(env.excitation, other.excitation)
-
-
-@pytest.mark.parametrize("actuation", ACTUATIONS)
-def test_excitations_stay_in_bounds(
-    make_env: Make, spread: Spread, table_for: TableFor, actuation: str
-) -> None:
-    env = make_env(table_for(actuation), 8, actuation=actuation)
-    spread(env)
-    seen = []
-    env.on_physics_step = lambda e: seen.append(e.excitation.copy())
-    for step in range(3):
-        env.step(actions(env, step, size=1.0))
-    drive = np.array(seen)
-    assert drive.shape == (15, 8, 80)
-    assert drive.min() >= 0.0 and drive.max() <= 1.0 and np.ptp(drive) > 0.3
-    np.testing.assert_allclose(env.mean_excitation, drive[-5:].mean(axis=0))
-
-
-def test_least_effort_without_feedback_makes_the_feedforwards_moments(
-    make_env: Make, spread: Spread, table: ReferenceTable
-) -> None:
-    """At most as much effort as static optimisation, for the same moments; an action adds to it."""
-    env = make_env(table, 6, actuation="least_effort", stiffness=0.0, damping=0.0, mirror=False)
-    spread(env)
-    assert table.moment_matrix is not None and table.feedforward is not None
-    rows, _ = table.rows(env.motion, env.frame + env.config.lead)
-    matrix, feedforward = table.moment_matrix[rows], table.feedforward[rows]
-    wanted = (matrix @ feedforward[..., None])[..., 0]
-    action = np.zeros((6, 14))
-    action[:, 3] = 0.1  # bend the right knee by 5 N m
-    for asked, given in ((wanted, np.zeros((6, 14))), (wanted + action, action)):
-        plan = env.drive.plan(given, env.simulation, env.motion, env.frame)
-        made = env.drive.excite(plan, env.simulation, env.motion, env.frame)
-        moments = (matrix @ made[..., None])[..., 0]
-        np.testing.assert_allclose(moments, asked, atol=0.06)  # regularisation keeps a little
-        price = np.square(moments - asked).sum(axis=1) / REGULARIZATION
-        effort = np.square(made).sum(axis=1) + price
-        if not given.any():
-            assert (effort <= np.square(feedforward).sum(axis=1) + 1e-6).all()
-
-
-def test_direct_excitation_is_the_action(
-    make_env: Make, spread: Spread, table_for: TableFor
-) -> None:
-    env = make_env(table_for("excitation"), 3, actuation="excitation", mirror=False)
-    spread(env)
-    action = actions(env, 0, size=1.0)
-    env.step(action)
-    np.testing.assert_allclose(env.mean_excitation, 0.5 * (action + 1), atol=1e-15)
-
-
-def test_feedback_and_feedforward_run_ahead(
-    make_env: Make, spread: Spread, table_for: TableFor
-) -> None:
-    """Tracking without an action, written out for one muscle at a time."""
-    table = table_for("tracking")
-    env = make_env(table, 3, actuation="tracking")
-    spread(env)
-    before = env.frame.copy(), env.simulation.sensors.copy()
-    seen = []
-    env.on_physics_step = lambda e: seen.append(e.excitation.copy())
-    env.step(np.zeros((3, 80)))
-    frame, sensors = before
-    walk, model = table.motions[0], env.body.model
-    for k in range(3):
-        ahead = (frame[k] + 4) % walk.n_frames
-        target = (frame[k] + 3) % walk.n_frames  # sensors are one step late
-        for i in range(0, 80, 7):
-            length = sensors[k, env.body.sensors["muscle_length"]][i]
-            velocity = sensors[k, env.body.sensors["muscle_velocity"]][i]
-            peak = model.actuator_gainprm[i, 2]
-            wanted = 10 * (walk.frames.muscle_length[target, i] - length)
-            wanted += 0.5 * (walk.frames.muscle_velocity[target, i] - velocity)
-            force = peak * min(1.0, max(-1.0, wanted))
-            gain = mujoco.mju_muscleGain(
-                length,
-                velocity,
-                model.actuator_lengthrange[i],
-                model.actuator_acc0[i],
-                model.actuator_gainprm[i, :9],
-            )
-            drive = table.feedforward[ahead, i] + force / min(-1.0, gain)
-            assert seen[0][k, i] == pytest.approx(min(1.0, max(0.0, drive)), abs=1e-9)
-
-
-# -- tables and configurations --------------------------------------------------------------------
-
-
-def test_table_gathers_the_motions(plain_table: ReferenceTable) -> None:
-    walk, clip = plain_table.motions
-    n = walk.n_frames
-    motion = np.array([0, 0, 0, 0, 1, 1, 1])
-    frame = np.array([0, n - 1, n, -1, 0, clip.n_frames - 1, clip.n_frames + 50])
-    rows, shift = plain_table.rows(motion, frame)
-    last = n + clip.n_frames - 1
-    np.testing.assert_array_equal(rows, [0, n - 1, 0, n - 1, n, last, last])
-    cycles = np.array([0, 0, 1, -1, 0, 0, 0])
-    np.testing.assert_allclose(shift, cycles[:, None] * walk.displacement)
-    np.testing.assert_array_equal(plain_table.qpos[n:], clip.qpos)
-    np.testing.assert_array_equal(plain_table.position[:n], walk.frames.body_position)
-
-
-def test_motions_of_other_rates_are_resampled(walk: ReferenceMotion) -> None:
-    table = ReferenceTable.build([walk.resample(60.0)], actuation="excitation")
-    assert table.qpos.shape[0] == walk.n_frames
-    np.testing.assert_allclose(table.qpos, walk.qpos, atol=0.02)
-
-
-def test_motions_of_different_bodies_are_refused(walk: ReferenceMotion) -> None:
-    other = load_motion("walk", body="legs26")
-    with pytest.raises(IncompatibleError, match="'legs26', the task on 'legs'"):
-        ReferenceTable.build([walk, other], actuation="excitation")
-    with pytest.raises(InvalidInputError, match="At least one reference motion"):
-        ReferenceTable.build([], actuation="excitation")
-
-
-@pytest.mark.parametrize(
-    ("options", "message"),
-    [
-        ({"actuation": "torque"}, "Unknown actuation 'torque'"),
-        ({"control_rate": 40.0}, "must divide the physics rate of 150 Hz, got 40"),
-        ({"control_rate": 0.0}, "must divide"),
-        ({"termination_rule": "all"}, "Unknown termination rule 'all'"),
-        ({"duration": 0.01}, "at least one control step"),
-    ],
-)
-def test_configurations_that_make_no_sense_are_refused(
-    options: dict[str, object], message: str
-) -> None:
-    with pytest.raises(InvalidInputError, match=message):
-        ImitationConfig(**options)
-
-
-@pytest.mark.parametrize("rate", [10.0, 15.0, 30.0, 50.0, 75.0, 150.0])
-def test_control_rate_sets_the_steps(
-    make_env: Make, plain_table: ReferenceTable, rate: float
-) -> None:
-    env = make_env(plain_table, 1, actuation="excitation", control_rate=rate)
-    assert env.config.decimation == round(150 / rate)
-    env.step(np.zeros((1, 80)))
-    assert env.simulation.time[0] == pytest.approx(1 / rate)
-
-
-@pytest.mark.parametrize(
-    ("actuation", "initial", "activated"),
-    [
-        ("moment", "auto", True),
-        ("moment", "rest", False),
-        ("excitation", "auto", False),
-        ("excitation", "reference", True),
-    ],
-)
-def test_episodes_start_from_rest_or_with_static_optimisations_activations(
-    make_env: Make, table: ReferenceTable, actuation: str, initial: str, activated: bool
-) -> None:
-    env = make_env(table, n_envs=3, actuation=actuation, initial_activation=initial)
-    frame = np.array([5, 60, 120])
-    env.reset(np.arange(3), np.zeros(3, dtype=np.intp), frame)
-    assert table.feedforward is not None
-    expected = table.feedforward[frame] if activated else np.full((3, 80), 0.05)
-    np.testing.assert_array_equal(env.simulation.activation, expected)
-
-
-def test_the_activations_to_start_from_are_computed_where_they_are_needed(
-    walk: ReferenceMotion,
-) -> None:
-    part = walk.slice(0.0, 0.3)
-    assert ReferenceTable.build([part], actuation="excitation").feedforward is None
-    config = ImitationConfig(actuation="excitation", initial_activation="reference")
-    assert ImitationEnv([part], config).table.feedforward is not None
-    with pytest.raises(InvalidInputError, match="Unknown initial activation 'warm'"):
-        ImitationConfig(initial_activation="warm")
