@@ -331,8 +331,7 @@ def _check_recording(dataset: xr.Dataset) -> Iterator[str]:
         spec, variable = RECORDING[name], dataset[name]
         if variable.dims != spec.dims:
             yield f"variable {name!r} has dims {variable.dims}. Expected {spec.dims}."
-        units = variable.attrs.get("units", spec.units)
-        if units != spec.units:
+        if (units := variable.attrs.get("units", spec.units)) != spec.units:
             yield f"variable {name!r} has units {units!r}. Expected {spec.units!r}."
     for name, wanted in RECORDING_ATTRIBUTES.items():
         found = dataset.attrs.get(name)

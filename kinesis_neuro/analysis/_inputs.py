@@ -83,6 +83,17 @@ def require_dims(array: xr.DataArray, needs: Iterable[str]) -> None:
             raise InvalidInputError(f"The data are empty along {dim!r}.")
 
 
+def increasing(array: xr.DataArray, dim: str) -> FloatArray:
+    """Give the coordinate along a dim, which must increase strictly."""
+    values = array[dim].values.astype(float)
+    if values.size < 2 or not (np.isfinite(values).all() and (np.diff(values) > 0).all()):
+        raise InvalidInputError(
+            f"The coordinate {dim!r} must hold two or more finite values that increase strictly; "
+            f"sort the data with .sortby({dim!r})."
+        )
+    return values
+
+
 def grid(array: xr.DataArray, dim: str) -> tuple[FloatArray, float]:
     """Give the coordinate along a dim and its even step."""
     if dim not in array.coords:
@@ -90,13 +101,8 @@ def grid(array: xr.DataArray, dim: str) -> tuple[FloatArray, float]:
             f"The data have no coordinate {dim!r}, and no function guesses a sampling rate. "
             f"Assign it: data.assign_coords({dim}=...)."
         )
-    values = array[dim].values.astype(float)
+    values = increasing(array, dim)
     steps = np.diff(values)
-    if values.size < 2 or not (np.isfinite(values).all() and (steps > 0).all()):
-        raise InvalidInputError(
-            f"The coordinate {dim!r} must hold two or more finite values that increase strictly; "
-            f"sort the data with .sortby({dim!r})."
-        )
     step = float(values[-1] - values[0]) / steps.size
     if np.abs(steps - step).max() > _EVEN * step:
         raise InvalidInputError(

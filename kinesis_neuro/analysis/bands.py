@@ -17,6 +17,7 @@ from kinesis_neuro.analysis._inputs import (
     FloatArray,
     choice,
     coords_along,
+    increasing,
     keeps_attrs,
     labels_along,
     pick,
@@ -89,6 +90,7 @@ def bootstrap_band(
     choice("kind", kind, KINDS)
     _check_level(level)
     array = pick(data, (dim,))
+    _check_order(array, dim)
     means = subject_means(array, unit, dim)
     whole = np.isfinite(means.values).all(axis=tuple(range(1, means.ndim)))
     kept = means.isel({unit: np.flatnonzero(whole)})
@@ -194,6 +196,7 @@ def mixed_model_band(
 
     _check_level(level)
     array = pick(data, (dim, "cycle"))
+    _check_order(array, dim)
     y, group, x, dropped = _long(array, regressor, dim, unit)
     labels, index = np.unique(group, return_inverse=True)
     if len(labels) < FEWEST_SUBJECTS or len(group) == len(labels):
@@ -259,6 +262,11 @@ def mixed_model_band(
         "seed": int(seed),
     }
     return result
+
+
+def _check_order(array: xr.DataArray, dim: str) -> None:
+    if dim in array.coords and array[dim].dtype.kind in "fiu" and array.sizes[dim] > 1:
+        increasing(array, dim)
 
 
 def _check_level(level: float) -> None:

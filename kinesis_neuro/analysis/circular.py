@@ -269,8 +269,10 @@ def wrap_phase(x: xr.DataArray, period: float = 1.0) -> xr.DataArray:
 
 def _phases(x: Data) -> tuple[xr.DataArray, float]:
     """Make a DataArray of floats, and find its period from its units."""
-    array = x if isinstance(x, xr.DataArray) else xr.DataArray(np.asarray(x, dtype=float))
-    array = array.compute().astype(float, keep_attrs=True)
+    array = (x if isinstance(x, xr.DataArray) else xr.DataArray(np.asarray(x))).compute()
+    if array.size and array.dtype.kind not in "fiu":
+        raise InvalidInputError(f"Phases are numbers, but the input holds {array.dtype}.")
+    array = array.astype(float, keep_attrs=True)
     if array.size == 0:
         raise InvalidInputError("There is no phase: the input is empty.")
     if np.isinf(array.values).any():

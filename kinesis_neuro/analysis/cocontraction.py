@@ -55,7 +55,8 @@ def cocontraction(
     -------
     DataArray
         The index over the other dims; NaN where a value is not finite (or, for
-        ``falconer_winter``, both muscles are silent throughout).
+        ``falconer_winter``, both muscles are silent throughout), which the attribute
+        ``n_undefined`` counts.
 
     Raises
     ------
@@ -93,7 +94,8 @@ def cocontraction(
         ratio = low / high.where(high != 0, 1.0)
         index = (ratio * (low + high)).mean(dim, skipna=False)
         units = str(a.attrs.get("units", "1"))
-    attrs = {"units": units, "method": method, "source": _CITATION[method]}
+    attrs = {"units": units, "method": method, "source": _CITATION[method],
+             "n_undefined": int(index.isnull().sum())}  # fmt: skip
     return index.rename("cocontraction").assign_attrs(attrs)
 
 

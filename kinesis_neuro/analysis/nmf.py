@@ -268,13 +268,16 @@ def scikit_learn_factors(
 
 def _sweep(factor: FloatArray, product: FloatArray, gram: FloatArray, times: int) -> None:
     """Update one factor (..., rank, n) in place: minimise over one of its rows after another."""
-    rank = factor.shape[-2]
-    diagonal = np.maximum(np.einsum("...kk->...k", gram), _TINY)
+    scale = np.maximum(np.einsum("...kk->...k", gram), _TINY)[..., None]
+    rank = np.arange(factor.shape[-2])
+    target, others = product / scale, gram / scale
+    others[..., rank, rank] = 0.0
     for _ in range(times):
-        for k in range(rank):
-            explained = (gram[..., k : k + 1, :] @ factor)[..., 0, :]
-            step = (product[..., k, :] - explained) / diagonal[..., k, None]
-            factor[..., k, :] = np.maximum(factor[..., k, :] + step, 0)
+        for k in rank:
+            # Without the row itself: what the others explain of its best value alone.
+            row = (others[..., k : k + 1, :] @ factor)[..., 0, :]
+            np.subtract(target[..., k, :], row, out=row)
+            np.maximum(row, 0.0, out=factor[..., k, :])
 
 
 def _revive(activation: FloatArray, weight: FloatArray) -> None:

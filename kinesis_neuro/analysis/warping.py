@@ -34,7 +34,8 @@ def warping_distance(
     Returns
     -------
     DataArray
-        Distance, in the units of `a`; NaN where a curve is not finite.
+        Distance, in the units of `a`; NaN where a curve is not finite, which the attribute
+        ``n_undefined`` counts.
 
     Raises
     ------
@@ -71,7 +72,8 @@ def warping_distance(
         raise InvalidInputError(
             f"window={window} admits no path between curves of {n} and {m} samples. Widen it."
         )
-    attrs = {"units": str(a.attrs.get("units", "1")), "dim": dim}
+    attrs = {"units": str(a.attrs.get("units", "1")), "dim": dim,
+             "n_undefined": int(total.isnull().sum())}  # fmt: skip
     return (total / max(n, m)).assign_attrs(attrs).rename("warping_distance")
 
 

@@ -106,6 +106,7 @@ def test_kuiper_holds_its_level_wherever_the_circle_starts() -> None:
     [
         (lambda: circular_mean([]), "empty"),
         (lambda: circular_mean([np.inf]), "finite"),
+        (lambda: circular_mean(["early"]), "Phases are numbers"),
         (lambda: circular_mean(xr.DataArray([0.1], dims="cycle"), "time"), "Available: cycle"),
         (lambda: watson_williams_test([0.1, 0.2]), "two or more groups"),
         (lambda: watson_williams_test([0.1, 0.2], [0.1]), "two or more phases"),

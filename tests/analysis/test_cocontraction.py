@@ -40,6 +40,7 @@ def test_all_muscles_at_once_and_silence(method: str) -> None:
     expected = [0.0, np.nan] if method == "falconer_winter" else [0.0, 0.0]
     np.testing.assert_array_equal(index, expected)
     assert index.dims == ("muscle",)
+    assert index.attrs["n_undefined"] == np.isnan(expected).sum()
 
 
 def test_groups() -> None:

@@ -143,6 +143,7 @@ def test_warping_equals_the_plain_recursion() -> None:
     np.testing.assert_allclose(distance, [plain_warping(*ab) for ab in zip(a, b, strict=True)])
     x = on_time(a[0])
     assert float(warping_distance(x, x + 0.5, window=0.0)) == pytest.approx(0.5)
+    assert warping_distance(x.where(x > 0), x).attrs["n_undefined"] == 1
     with pytest.raises(InvalidInputError, match="admits no path"):
         warping_distance(x, on_time(b[0]), window=0.01)
 

@@ -171,6 +171,8 @@ def test_the_same_seed_gives_the_same_result() -> None:
         (lambda a: cluster_permutation_test(a[:, ::-1]), "sortby"),
         (lambda a: bootstrap_band(a[:3]), "4 or more"),
         (lambda a: bootstrap_band(a, level=2.0), "level"),
+        (lambda a: bootstrap_band(a[:, ::-1]), "sortby"),
+        (lambda a: mixed_model_band(a[:, ::-1].expand_dims("cycle")), "sortby"),
         (lambda a: bootstrap_band(a, kind="wide"), "simultaneous, pointwise"),
         (lambda a: mixed_model_band(a), "no dim 'cycle'"),
         (lambda a: effect_size(a, kind="paired"), "two inputs"),
