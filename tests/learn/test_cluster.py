@@ -152,6 +152,26 @@ def test_an_address_where_nothing_answers_is_refused_at_once() -> None:
             check_address(wrong)
 
 
+def test_what_answers_must_be_a_head() -> None:
+    import ray
+
+    check_address(ray.get_runtime_context().gcs_address)
+    with socket.socket() as bound:
+        bound.bind(("127.0.0.1", 0))
+        bound.listen()
+
+        def answer() -> None:
+            with bound.accept()[0] as connection:
+                connection.recv(1000)
+                connection.sendall(b"HTTP/1.1 400 Bad Request\r\n\r\n")
+
+        other = threading.Thread(target=answer)
+        other.start()
+        with pytest.raises(ClusterError, match="no head of a Ray cluster"):
+            check_address(f"127.0.0.1:{bound.getsockname()[1]}")
+        other.join()
+
+
 def test_more_workers_than_there_is_room_for_are_refused(
     trainer: Callable[..., Trainer],
 ) -> None:

@@ -18,6 +18,11 @@ from kinesis_neuro.errors import (
 _SECONDS = 5.0
 """How long an address has to answer [s]."""
 
+# Ray's head speaks gRPC, which is HTTP/2: a greeting and a frame of settings are answered by a
+# frame of settings (RFC 9113, sections 3.4 and 6.5). To find out otherwise takes Ray a minute.
+_GREETING = b"PRI * HTTP/2.0\r\n\r\nSM\r\n\r\n" + bytes([0, 0, 0, 4, 0, 0, 0, 0, 0])
+_SETTINGS = 4
+
 
 def import_ray() -> ModuleType:
     """The package, which is an extra.
@@ -54,7 +59,7 @@ def check_address(address: str) -> None:
     InvalidInputError
         If it is no such address.
     ClusterError
-        If nothing answers.
+        If nothing answers, or something else does.
 
     Examples
     --------
@@ -71,13 +76,19 @@ def check_address(address: str) -> None:
             "told otherwise), or auto."
         )
     try:
-        with socket.create_connection((host, int(port)), timeout=_SECONDS):
-            pass
+        with socket.create_connection((host, int(port)), timeout=_SECONDS) as connection:
+            connection.sendall(_GREETING)
+            answer = connection.recv(4)
     except (OSError, OverflowError) as error:
         raise ClusterError(
             f"No cluster answers at {address} ({error}). Start one there (ray start --head "
             f"--port={port}), or give the address of one that runs."
         ) from error
+    if answer[3:] != bytes([_SETTINGS]):
+        raise ClusterError(
+            f"What answers at {address} is no head of a Ray cluster. Give the address that "
+            "ray start --head has printed."
+        )
 
 
 @contextlib.contextmanager
