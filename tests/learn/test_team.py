@@ -184,5 +184,8 @@ def test_two_processes_learn_what_one_does(torchrun: Callable[[str], None], tmp_
         )
         assert one.keys() == two.keys()
         for name, value in one.items():
-            torch.testing.assert_close(two[name], value, rtol=1e-5, atol=1e-5, msg=name)
+            # Accelerations are in the thousands, and most of them small beside the largest.
+            scale = max(1.0, float(value.double().abs().max()))
+            error = float((two[name].double() - value.double()).abs().max())
+            assert error <= 1e-5 * scale, name
     assert float(one["env.motion_failure"][0]) != 0.5
