@@ -19,12 +19,14 @@ from kinesis_neuro.data_folder import data_folder
 from kinesis_neuro.errors import FileFormatError, IncompatibleError, InvalidInputError, unknown_name
 from kinesis_neuro.formats.opensim import Storage, read_storage
 from kinesis_neuro.motion.build import OPENSIM_COORDINATES, Coordinates, build_motion
+from kinesis_neuro.motion.builtin_clips import BUILT_IN_CLIPS, built_in_clip
 from kinesis_neuro.motion.reference import ReferenceMotion
 from kinesis_neuro.motion.repertoire import MotionLibrary, is_library
 
 FloatArray = NDArray[np.float64]
 
-BUILT_IN = ("walk",)
+GAITS = ("walk",)
+BUILT_IN = (*GAITS, *BUILT_IN_CLIPS)
 _GAITS = "kinesis_neuro.motion"
 _AXES = ("x", "y", "z")
 DEFAULT_FORCE_PREFIXES = ("ground_force_", "l_ground_force_")
@@ -66,7 +68,8 @@ def load_motion(
     Parameters
     ----------
     source : str or Path
-        ``"walk"``, the built-in mean cycle of one adult at 1.0 m/s; the name of a recording in
+        ``"walk"``, the built-in mean cycle of one adult at 1.0 m/s; ``"kick"``, one football kick;
+        the name of a recording in
         the data folder (:data:`RECORDED`); ``LIBRARY/CLIP``, a clip of a motion library; an
         OpenSim ``.mot`` or ``.sto`` file of coordinates; or
         a motion of another skeleton, which is retargeted (``.bvh``, ``.amc``, AMASS ``.npz``,
@@ -154,8 +157,8 @@ def gait_table(name: str = "walk") -> tuple[pd.DataFrame, dict[str, Any]]:
     >>> len(table), description["speed"]
     (101, 1.0)
     """
-    if name not in BUILT_IN:
-        raise unknown_name("gait", name, BUILT_IN)
+    if name not in GAITS:
+        raise unknown_name("gait", name, GAITS)
     folder = resources.files(_GAITS) / "gaits"
     with (folder / f"{name}.csv").open("r") as file:
         table = pd.read_csv(file)
@@ -165,8 +168,10 @@ def gait_table(name: str = "walk") -> tuple[pd.DataFrame, dict[str, Any]]:
 def _built_in(name: str, body: Body, **options: Any) -> ReferenceMotion:
     if options:
         raise InvalidInputError(
-            f"The built-in gait {name!r} takes no reader options, got {', '.join(options)}."
+            f"The built-in motion {name!r} takes no reader options, got {', '.join(options)}."
         )
+    if name in BUILT_IN_CLIPS:
+        return built_in_clip(name, body)
     table, about = gait_table(name)
     phase = table["phase"].to_numpy()
     mean = {c.removesuffix("_mean"): table[c].to_numpy() for c in table if c.endswith("_mean")}
