@@ -193,6 +193,7 @@ class Trace:
         self._held: list[tuple[int, np.ndarray, np.ndarray, int]] = []
         self._muscles: list[dict[str, np.ndarray]] = []
         self._asked: list[dict[str, Quantity]] = []
+        self._parts = env.simulation.parts
         self._inner = env.on_physics_step
         env.on_physics_step = self._physics_step
 
@@ -228,8 +229,7 @@ class Trace:
         state, sensors, excitation, reference, _ = (
             np.stack([row[which] for row in column]) for column in columns
         )
-        model = body.model
-        qpos, qvel, activation = np.split(state[:, 1:], [model.nq, model.nq + model.nv], axis=1)
+        qpos, qvel, activation = self._parts(state)
         force, center = feet(body, sensors)
         frames = split_sensors(body, sensors)
         names = self._muscles[0]

@@ -243,7 +243,9 @@ def strength(condition: MuscleCondition, body: Body) -> FloatArray:
     return left
 
 
-def weakened(body: Body, left: Sequence[float] | FloatArray) -> mujoco.MjModel:
+def weakened(
+    body: Body, left: Sequence[float] | FloatArray, model: mujoco.MjModel | None = None
+) -> mujoco.MjModel:
     """Model of a body whose muscles have lost active force.
 
     Parameters
@@ -251,13 +253,15 @@ def weakened(body: Body, left: Sequence[float] | FloatArray) -> mujoco.MjModel:
     body : Body
     left : array_like, shape (n_muscles,)
         Share of peak force.
+    model : mujoco.MjModel, optional
+        Of the body among other things; the body's own if not given.
 
     Returns
     -------
     mujoco.MjModel
         A copy; the body's own is shared and stays as it is.
     """
-    model = copy.copy(body.model)
+    model = copy.copy(body.model if model is None else model)
     peak = MuscleParameters.from_model(model).peak_force
     # A negative entry would ask MuJoCo to derive the force: it is written out.
     model.actuator_gainprm[:, 2] = peak * np.asarray(left)

@@ -200,11 +200,10 @@ def load_body(name: str = "legs", scale: BodyScale | None = None) -> Body:
     """
     if name not in BODY_NAMES:
         raise unknown_name("body", name, BODY_NAMES)
-    with _quiet():
-        spec = _bare_spec(name)
-        segments = tuple(s for s in _SEGMENTS if spec.body(s) is not None)
-        widths = _add_sensors(spec, segments)
-        model = spec.compile()
+    spec = body_spec(name)
+    segments = _segments(spec)
+    widths = _sensor_widths(spec, segments)
+    model = compiled(spec)
     model = model if scale is None else scale_model(model, scale)
     fingerprint = MappingProxyType(fingerprint_model(model))
     return Body(
@@ -223,6 +222,27 @@ def load_body(name: str = "legs", scale: BodyScale | None = None) -> Body:
         hash=hash_arrays(fingerprint),
         scale=scale,
     )
+
+
+def body_spec(name: str) -> mujoco.MjSpec:
+    """A body with its floor and sensors before it is compiled, to be put among other things.
+
+    What is added after it leaves its coordinates, muscles and sensors where they are.
+    """
+    with _quiet():
+        spec = _bare_spec(name)
+        _add_sensors(spec, _segments(spec))
+    return spec
+
+
+def compiled(spec: mujoco.MjSpec) -> mujoco.MjModel:
+    """Compile a spec that holds a body."""
+    with _quiet():
+        return spec.compile()
+
+
+def _segments(spec: mujoco.MjSpec) -> tuple[str, ...]:
+    return tuple(s for s in _SEGMENTS if spec.body(s) is not None)
 
 
 def _bare_spec(name: str) -> mujoco.MjSpec:
@@ -271,8 +291,8 @@ def _drop_leg_pairs(spec: mujoco.MjSpec) -> None:
             spec.delete(pair)
 
 
-def _add_sensors(spec: mujoco.MjSpec, segments: tuple[str, ...]) -> dict[str, int]:
-    """Append the library's sensors; returns the width of each block, in order."""
+def _add_sensors(spec: mujoco.MjSpec, segments: tuple[str, ...]) -> None:
+    """Append the library's sensors."""
     first = {
         "muscle_length": mujoco.mjtSensor.mjSENS_ACTUATORPOS,
         "muscle_velocity": mujoco.mjtSensor.mjSENS_ACTUATORVEL,
@@ -316,9 +336,14 @@ def _add_sensors(spec: mujoco.MjSpec, segments: tuple[str, ...]) -> dict[str, in
             refname="floor",
         )
         sensor.intprm[:3] = [fields, net_force, 1]
+
+
+def _sensor_widths(spec: mujoco.MjSpec, segments: tuple[str, ...]) -> dict[str, int]:
+    """Width of each block of the library's sensors, in order."""
+    n_muscles = len(spec.actuators)
     return {
-        "muscle_length": len(muscles),
-        "muscle_velocity": len(muscles),
+        "muscle_length": n_muscles,
+        "muscle_velocity": n_muscles,
         "body_position": 3 * len(segments),
         "body_orientation": 4 * len(segments),
         "body_velocity": 3 * len(segments),

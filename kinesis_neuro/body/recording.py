@@ -149,7 +149,7 @@ def assemble_recording(
         "side": np.array(body.side),
         "group": np.array(body.group),
         "joint": np.array(body.joints),
-        "joint_unit": np.where(model.jnt_type[1:] == mujoco.mjtJoint.mjJNT_SLIDE, "m", "rad"),
+        "joint_unit": np.where(body.model.jnt_type[1:] == mujoco.mjtJoint.mjJNT_SLIDE, "m", "rad"),
         "body": np.array(body.segments),
         "space": np.array(["x", "y", "z"]),
         "quaternion": np.array(["w", "x", "y", "z"]),

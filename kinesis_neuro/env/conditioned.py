@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import mujoco
 import numpy as np
 from numpy.typing import NDArray
 
@@ -35,6 +36,8 @@ class ConditionedSimulation(Simulation):
     condition : MuscleCondition
     rng : numpy.random.Generator or Draws
         Draws the noise.
+    model : mujoco.MjModel, optional
+        See :class:`Simulation`.
 
     Attributes
     ----------
@@ -52,9 +55,10 @@ class ConditionedSimulation(Simulation):
         *,
         condition: MuscleCondition,
         rng: np.random.Generator | Draws,
+        model: mujoco.MjModel | None = None,
     ) -> None:
         left = strength(condition, body)
-        model = weakened(body, left) if (left < 1.0).any() else None
+        model = weakened(body, left, model) if (left < 1.0).any() else model
         super().__init__(body, n_envs, n_threads, model=model)
         self.condition, self.rng = condition, rng
         self.rates = fatigue_rates(condition, body)
@@ -155,8 +159,9 @@ def simulation_under(
     n_envs: int,
     n_threads: int | None,
     rng: np.random.Generator | Draws,
+    model: mujoco.MjModel | None = None,
 ) -> Simulation:
-    """The plain simulation of healthy muscles, or a conditioned one."""
+    """The plain simulation of healthy muscles, or a conditioned one; see :class:`Simulation`."""
     if condition.is_none:
-        return Simulation(body, n_envs, n_threads)
-    return ConditionedSimulation(body, n_envs, n_threads, condition=condition, rng=rng)
+        return Simulation(body, n_envs, n_threads, model=model)
+    return ConditionedSimulation(body, n_envs, n_threads, condition=condition, rng=rng, model=model)

@@ -10,6 +10,7 @@ from __future__ import annotations
 import copy
 import itertools
 import os
+from collections.abc import Callable
 
 import mujoco
 import numpy as np
@@ -45,18 +46,21 @@ class Simulation:
     n_threads : int, optional
         Physics threads; all processors by default.
     model : mujoco.MjModel, optional
-        A variant of the body's model, of the same layout; the body's own if not given.
+        A variant of the body's model, of the same layout, which may hold further things after the
+        body; the body's own if not given.
 
     Attributes
     ----------
     excitation : ndarray, shape (n_envs, n_muscles)
         What the muscles were given in the last step.
     state : ndarray, shape (n_envs, 1 + nq + nv + na)
-        Time, positions, velocities, activations.
+        Time, positions, velocities, activations; of the body and of all else in the model.
     previous : ndarray, shape (n_envs, 1 + nq + nv + na)
         The state before the last step.
     sensors : ndarray, shape (n_envs, n_sensors)
         Of the state *before* the last step, as MuJoCo evaluates them.
+    mocap_position : ndarray, shape (n_envs, n_mocap, 3)
+        Where the things are that are moved from outside [m].
     """
 
     fatigued: FloatArray  # of muscles that tire alone
@@ -81,13 +85,40 @@ class Simulation:
         self._next = np.zeros((n_envs, 1, self.state.shape[1]))
         self._sensed = np.zeros((n_envs, 1, model.nsensordata))
         self._acceleration = np.zeros((n_envs, model.nv))
+        self.mocap_position = np.tile(model.body_pos[model.body_mocapid >= 0], (n_envs, 1, 1))
         wrench = mujoco.mjtState.mjSTATE_XFRC_APPLIED
         self._spec = int(mujoco.mjtState.mjSTATE_CTRL)
+        if model.nmocap:
+            self._spec |= int(mujoco.mjtState.mjSTATE_MOCAP_POS)
         self._spec_with_wrench = self._spec | int(wrench)
-        self._control = np.zeros((n_envs, 1, model.nu))
-        self._control_with_wrench = np.zeros((n_envs, 1, model.nu + 6 * model.nbody))
-        q, v = 1 + model.nq, 1 + model.nq + model.nv
-        self._where = {"qpos": slice(1, q), "qvel": slice(q, v), "act": slice(v, None)}
+        width = model.nu + 3 * model.nmocap
+        self._control = np.zeros((n_envs, 1, width))
+        self._control_with_wrench = np.zeros((n_envs, 1, width + 6 * model.nbody))
+        q, v, a = 1, 1 + model.nq, 1 + model.nq + model.nv
+        self._where = {
+            "qpos": slice(q, q + body.model.nq),
+            "qvel": slice(v, v + body.model.nv),
+            "act": slice(a, None),
+        }
+        self._other = {"qpos": slice(q + body.model.nq, v), "qvel": slice(v + body.model.nv, a)}
+        self._speeds = slice(v, a)
+        self._fine: mujoco.MjModel | None = None
+        self._needs_fine: Callable[[], NDArray[np.bool_]] | None = None
+
+    def refine(self, model: mujoco.MjModel, needed: Callable[[], NDArray[np.bool_]]) -> None:
+        """Step bodies in smaller steps whenever that is needed.
+
+        Parameters
+        ----------
+        model : mujoco.MjModel
+            Like the simulation's own, with a time step that divides its own.
+        needed : callable
+            Asked before every step; which bodies need it, shape (n_envs,).
+        """
+        # Muscles may be weaker than the body's own.
+        self._fine = copy.copy(model)
+        self._fine.actuator_gainprm[:] = self.model.actuator_gainprm
+        self._needs_fine = needed
 
     def _take_threads(self) -> None:
         self._models = [self.model] * self.n_envs
@@ -139,6 +170,21 @@ class Simulation:
         return self.state[:, self._where["qvel"]]
 
     @property
+    def other_qpos(self) -> FloatArray:
+        """Positions of what else is in the model, shape (n_envs, n)."""
+        return self.state[:, self._other["qpos"]]
+
+    @property
+    def other_qvel(self) -> FloatArray:
+        """Velocities of what else is in the model, shape (n_envs, n)."""
+        return self.state[:, self._other["qvel"]]
+
+    def parts(self, state: FloatArray) -> tuple[FloatArray, FloatArray, FloatArray]:
+        """The body's positions, velocities and activations in states (n, width)."""
+        qpos, qvel, activation = (state[:, self._where[k]] for k in ("qpos", "qvel", "act"))
+        return qpos, qvel, activation
+
+    @property
     def activation(self) -> FloatArray:
         """Muscle activations [1], shape (n_envs, n_muscles)."""
         return self.state[:, self._where["act"]]
@@ -186,26 +232,33 @@ class Simulation:
             first = model.nu + 6 * model.body("pelvis").id
             control[:, 0, first : first + 6] = wrench
         control[:, 0, : model.nu] = excitation
-        self._pool.rollout(
-            self._models,
-            self._data,
-            self.state,
-            control,
-            control_spec=spec,
-            skip_checks=True,
-            nstep=1,
-            initial_warmstart=self._acceleration,
-            state=self._next,
-            sensordata=self._sensed,
-            chunk_size=self._chunk,
-        )
+        if model.nmocap:
+            control[:, 0, -3 * model.nmocap :] = self.mocap_position.reshape(self.n_envs, -1)
+        fine = np.zeros(0, bool) if self._needs_fine is None else self._needs_fine()
+        if fine.any():
+            self._advance_part(np.flatnonzero(~fine), model, spec, control)
+            self._advance_part(np.flatnonzero(fine), self._fine, spec, control)
+        else:
+            self._pool.rollout(
+                self._models,
+                self._data,
+                self.state,
+                control,
+                control_spec=spec,
+                skip_checks=True,
+                nstep=1,
+                initial_warmstart=self._acceleration,
+                state=self._next,
+                sensordata=self._sensed,
+                chunk_size=self._chunk,
+            )
         new = self._next[:, 0]
-        speed = new[:, self._where["qvel"]]
+        speed = new[:, self._speeds]
         # One sum finds what is not finite; comparisons with NaN are false.
         largest = np.abs(speed).max(axis=1)
         sound = (largest < SPEED_LIMIT) & np.isfinite(new.sum(axis=1))
         sound &= np.abs(new[:, 0] - self.state[:, 0] - model.opt.timestep) < 1e-9
-        np.subtract(speed, self.qvel, out=self._acceleration)
+        np.subtract(speed, self.state[:, self._speeds], out=self._acceleration)
         self._acceleration /= model.opt.timestep
         self.sensors[:] = self._sensed[:, 0]
         self.previous[:] = self.state
@@ -215,6 +268,35 @@ class Simulation:
             self.state[sound] = new[sound]
             self._acceleration[~sound] = 0.0
         return ~sound
+
+    def _advance_part(
+        self,
+        which: NDArray[np.intp],
+        model: mujoco.MjModel | None,
+        spec: int,
+        control: FloatArray,
+    ) -> None:
+        """Advance some bodies by one physics step, in as many steps as a model's own make it."""
+        if not which.size or model is None:
+            return
+        n_steps = round(self.model.opt.timestep / model.opt.timestep)
+        state = np.empty((which.size, n_steps, self.state.shape[1]))
+        sensed = np.empty((which.size, n_steps, self.sensors.shape[1]))
+        self._pool.rollout(
+            [model] * which.size,
+            self._data,
+            self.state[which],
+            np.repeat(control[which], n_steps, axis=1),
+            control_spec=spec,
+            skip_checks=True,
+            nstep=n_steps,
+            initial_warmstart=self._acceleration[which],
+            state=state,
+            sensordata=sensed,
+            chunk_size=self._chunk,
+        )
+        # Sensors of the first are those of the state before the step.
+        self._next[which, 0], self._sensed[which, 0] = state[:, -1], sensed[:, 0]
 
     def muscle_states(self) -> dict[str, FloatArray]:
         """States of the muscles beyond activation, before the last step; here there are none."""
@@ -226,6 +308,7 @@ class Simulation:
             "state": self.state,
             "sensors": self.sensors,
             "acceleration": self._acceleration,
+            "mocap_position": self.mocap_position,
         }
 
     def set_state_arrays(self, arrays: dict[str, FloatArray]) -> None:
@@ -233,6 +316,8 @@ class Simulation:
         self.state[:] = arrays["state"]
         self.sensors[:] = arrays["sensors"]
         self._acceleration[:] = arrays["acceleration"]
+        if self.model.nmocap:
+            self.mocap_position[:] = arrays["mocap_position"]
 
     def close(self) -> None:
         """Stop the threads."""
