@@ -117,7 +117,7 @@ def load_pitch(body: Body) -> Pitch:
             "person. Use load_body without a scale."
         )
     spec = body_spec(body.name)
-    _add_ball(spec)
+    add_ball(spec)
     _add_goal(spec)
     model = _with_rolling_resistance(compiled(spec))
     nq, nv = body.model.nq, body.model.nv
@@ -139,7 +139,7 @@ def ball_on_floor() -> mujoco.MjModel:
     spec.worldbody.add_geom(
         name="floor", type=mujoco.mjtGeom.mjGEOM_PLANE, size=[0, 0, 1], contype=1, conaffinity=1
     )
-    _add_ball(spec)
+    add_ball(spec)
     return _with_rolling_resistance(compiled(spec))
 
 
@@ -151,7 +151,8 @@ def _with_rolling_resistance(model: mujoco.MjModel) -> mujoco.MjModel:
     return model
 
 
-def _add_ball(spec: mujoco.MjSpec) -> None:
+def add_ball(spec: mujoco.MjSpec) -> None:
+    """Add a football on the floor at the origin, as a free body."""
     inertia = 2.0 / 3.0 * BALL_MASS * BALL_RADIUS**2
     ball = spec.worldbody.add_body(
         name="ball",
