@@ -68,7 +68,7 @@ def policy_env(
         If the motions are on a body of another layout, or the observation differs.
     """
     task: ImitationConfig = from_dict(ImitationConfig, dict(policy.about.task))
-    task = dataclasses.replace(task, **overrides)
+    task = dataclasses.replace(task, **{"goal": task.goal.played(), **overrides})
     warn_of_other_body(policy.about, motions[0].body)
     env = ImitationEnv(
         motions, task, n_envs=n_envs, n_threads=n_threads, seed=seed, auto_reset=False

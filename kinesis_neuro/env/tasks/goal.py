@@ -43,6 +43,10 @@ class GoalConfig:
 
     kind: str = field(default="", init=False)
 
+    def played(self) -> GoalConfig:
+        """What recordings and evaluations ask, where that is not what training asks."""
+        return self
+
     def make(self) -> Goal:
         """The goal, for the environments that it will be attached to."""
         return Goal()
@@ -144,6 +148,10 @@ class Goal:
 
     def outcome(self) -> dict[str, FloatArray]:
         """Results of each environment's episode so far, each (n_envs,): success and the like."""
+        return {}
+
+    def units(self) -> Mapping[str, str]:
+        """Units of the results that have one; the others are shares and numbers."""
         return {}
 
     def recorded(self) -> dict[str, Quantity]:

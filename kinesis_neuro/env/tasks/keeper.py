@@ -10,6 +10,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from kinesis_neuro.body.pitch import BALL_RADIUS, KEEPER_REACH, KEEPER_SIZE
+from kinesis_neuro.env.streams import Draws
 
 FloatArray = NDArray[np.float64]
 IntArray = NDArray[np.intp]
@@ -43,15 +44,15 @@ class Keepers:
         self.top_speed = np.ones(n_envs)
         self.behaviour = np.zeros(n_envs, dtype=np.intp)
 
-    def draw(self, which: IntArray, rng: np.random.Generator) -> None:
+    def draw(self, which: IntArray, rng: np.random.Generator | Draws) -> None:
         """New keepers anywhere in the goal."""
         n = which.size
         self.position[which] = rng.uniform(-KEEPER_REACH, KEEPER_REACH, n)
         self.velocity[which] = 0.0
         self.top_speed[which] = rng.uniform(*self._speeds, n)
-        self.behaviour[which] = rng.choice(len(BEHAVIOURS), size=n, p=self._chances)
+        self.behaviour[which] = rng.choice(len(BEHAVIOURS), n, p=np.array(self._chances))
 
-    def move(self, ball: FloatArray, dt: float, rng: np.random.Generator) -> None:
+    def move(self, ball: FloatArray, dt: float, rng: np.random.Generator | Draws) -> None:
         """One step.
 
         Parameters
@@ -60,7 +61,7 @@ class Keepers:
             Where the balls are along the goal line [m].
         dt : float
             [s]
-        rng : numpy.random.Generator
+        rng : numpy.random.Generator or Draws
         """
         fast = self.top_speed
         push = rng.standard_normal(self.position.size) * fast * np.sqrt(dt)

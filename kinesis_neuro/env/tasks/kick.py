@@ -8,7 +8,7 @@ rewarded from the kick on.
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from typing import TYPE_CHECKING
 
 import mujoco
@@ -28,6 +28,7 @@ from kinesis_neuro.env import terms
 from kinesis_neuro.env.conditioned import simulation_under
 from kinesis_neuro.env.reference_table import ReferenceTable
 from kinesis_neuro.env.simulation import Simulation
+from kinesis_neuro.env.streams import Draws
 from kinesis_neuro.env.tasks.goal import Goal, GoalConfig, Image, Quantity
 from kinesis_neuro.env.tasks.keeper import BEHAVIOURS, Keepers
 from kinesis_neuro.env.tasks.kick_table import KickTable
@@ -48,6 +49,7 @@ FARTHEST = 0.3
 
 _MOVED = 0.5  # a ball faster than this has been kicked [m/s]
 _FOOT = 0.15  # from the middles of the foot's segments to its surface [m]
+_UPRIGHT = 0.5  # height of the pelvis of a body that stands or kneels [m]
 _LAST_START = 30  # frames before the strike
 
 
@@ -115,6 +117,10 @@ class KickConfig(GoalConfig):
                 f"follow_through must lie between 0.1 and 10 s, got {self.follow_through} s."
             )
 
+    def played(self) -> KickConfig:
+        """From the clip's first frames on, until the ball has had time to come to the goal."""
+        return replace(self, first_starts=1.0, follow_through=3.0)
+
     def make(self) -> Kick:
         """The goal, for the environments that it will be attached to."""
         return Kick(self)
@@ -141,7 +147,7 @@ class Kick(Goal):
         table: ReferenceTable,
         n_envs: int,
         n_threads: int | None,
-        rng: np.random.Generator,
+        rng: np.random.Generator | Draws,
     ) -> Simulation:
         """The body on a pitch."""
         self.pitch: Pitch = load_pitch(table.body)
@@ -160,6 +166,7 @@ class Kick(Goal):
         self.keepers = Keepers(n, self.config.keeper_chances, self.config.keeper_speeds)
         self.place = np.full((n, 2), np.nan)  # where the ball crossed the line
         self.on_target, self.saved, self.kicked = (np.zeros(n, dtype=bool) for _ in range(3))
+        self.upright = np.ones(n, dtype=bool)  # until the ball crossed the line
         self.speed = np.zeros(n)
         self._before = np.zeros((n, 3))
         self._scratch = mujoco.MjData(self.pitch.model)
@@ -209,16 +216,14 @@ class Kick(Goal):
         self, which: IntArray, motion: IntArray | None, frame: IntArray | None
     ) -> tuple[IntArray, IntArray]:
         """Lay the balls, draw the keepers, and choose where in the approach to start."""
-        rng, n, config = self.env.rng, which.size, self.config
+        rng, n, config = self.env.draws(which), which.size, self.config
         scatter = rng.uniform(-config.scatter, config.scatter, (n, 2))
         self.plan.offset[which] = np.array(config.ball) + scatter
         self.keepers.draw(which, rng)
         last = self.plan.strike - _LAST_START
         if frame is None:
             first = rng.random(n) < config.first_starts
-            frame = np.where(
-                first, rng.integers(0, round(0.2 * PHYSICS_RATE), n), rng.integers(0, last, n)
-            )
+            frame = rng.integers(0, np.where(first, round(0.2 * PHYSICS_RATE), last))
         elif (frame > last).any():
             raise InvalidInputError(
                 f"A kick starts at {last / PHYSICS_RATE:.2f} s of its motion at the latest, before "
@@ -234,6 +239,7 @@ class Kick(Goal):
         self.lay(which, ball)
         self.place[which], self.speed[which] = np.nan, 0.0
         self.on_target[which] = self.saved[which] = self.kicked[which] = False
+        self.upright[which] = True
         self._set_keepers()
 
     def lay(self, which: IntArray, pose: FloatArray) -> None:
@@ -285,10 +291,13 @@ class Kick(Goal):
         within = crossed & inside(place)
         self.on_target |= within
         self.saved |= within & self.keepers.saves(place[:, 0], place[:, 1])
+        fallen = self.env.simulation.qpos[:, 2] < _UPRIGHT
+        self.upright &= ~fallen | ~np.isnan(self.place[:, 0])
         speed = np.linalg.norm(self.ball_velocity, axis=1)
         self.kicked |= speed > _MOVED
         self.speed = np.maximum(self.speed, speed)
-        self.keepers.move(ball[:, 0], 1.0 / PHYSICS_RATE, self.env.rng)
+        draws = self.env.draws(np.arange(self.env.n_envs))
+        self.keepers.move(ball[:, 0], 1.0 / PHYSICS_RATE, draws)
         self._set_keepers()
 
     def _set_keepers(self) -> None:
@@ -331,17 +340,29 @@ class Kick(Goal):
         return np.zeros(env.n_envs, dtype=bool), through
 
     def outcome(self) -> dict[str, FloatArray]:
-        """Results: did the ball go in, did the keeper have it, how fast was it, where did it go."""
+        """Results: did the ball go in, past the keeper, how fast; was the body upright till then.
+
+        ``success`` is a ball that crossed the line between the posts; ``goal`` one that the keeper
+        did not meet there either; ``bound_for_goal`` one that has crossed, or will if nothing but
+        gravity changes its way.
+        """
         place, towards = bound_for(self.ball, self.ball_velocity)
         crossed = ~np.isnan(self.place[:, 0])
         bound = np.where(crossed, self.on_target, (towards > 1.0) & inside(place))
         return {
             "kicked": self.kicked.astype(float),
+            "upright": self.upright.astype(float),
             "bound_for_goal": (bound & self.kicked).astype(float),
             "success": self.on_target.astype(float),
             "goal": (self.on_target & ~self.saved).astype(float),
-            "ball_speed": self.speed.copy(),
+            "ball_speed": np.where(self.kicked, self.speed, np.nan),
+            "crossing_lateral": self.place[:, 0].copy(),
+            "crossing_height": self.place[:, 1].copy(),
         }
+
+    def units(self) -> Mapping[str, str]:
+        """Of speeds and places."""
+        return {"ball_speed": "m/s", "crossing_lateral": "m", "crossing_height": "m"}
 
     def recorded(self) -> dict[str, Quantity]:
         """Ball, goal and keeper, of the state before the physics step that was just made."""
@@ -374,7 +395,7 @@ class Kick(Goal):
             "keeper": np.stack([keepers.position, keepers.velocity, keepers.top_speed]),
             "behaviour": keepers.behaviour,
             "place": self.place,
-            "flags": np.stack([self.on_target, self.saved, self.kicked]),
+            "flags": np.stack([self.on_target, self.saved, self.kicked, self.upright]),
             "speed": self.speed,
             "before": self._before,
         }
@@ -388,5 +409,7 @@ class Kick(Goal):
         )
         keepers.behaviour = arrays["behaviour"].copy()
         self.place, self.speed = arrays["place"].copy(), arrays["speed"].copy()
-        self.on_target, self.saved, self.kicked = (row.astype(bool) for row in arrays["flags"])
+        self.on_target, self.saved, self.kicked, self.upright = (
+            row.astype(bool) for row in arrays["flags"]
+        )
         self._before = arrays["before"].copy()
