@@ -61,9 +61,10 @@ def record(
     motion : motion, str or Path, optional
         What it follows; the first motion that it was trained on if not given.
     duration : float
-        [s]
+        [s]; the recording of a task with a goal ends with its episode, if that is earlier.
     seed : int
-        Draws the starting frame, where ``start`` is not given, and an untrained policy's weights.
+        Draws the goal, where there is one; the starting frame, where ``start`` is not given; and an
+        untrained policy's weights.
     rate : {"physics", "control"}
         Samples at every physics step (150 Hz), or at every control step.
     start : float, optional
@@ -125,7 +126,9 @@ def record(
         **changed,
     )
     n_steps = control_steps(duration, env.config.control_rate)
-    frame = _first_frame(env, start, n_steps)
+    asks = bool(env.config.goal.kind)
+    # A goal draws where its episodes start, and ends them.
+    frame = None if asks and start is None else _first_frame(env, start, n_steps)
     trace = Trace(env)
     observation = env.reset(np.zeros(1, dtype=np.intp), np.zeros(1, dtype=np.intp), frame)
     if prepare is not None:
@@ -145,6 +148,8 @@ def record(
             observation = env.reset(
                 np.zeros(1, dtype=np.intp), np.zeros(1, dtype=np.intp), _random_frame(env)
             )
+        elif asks and result.truncated[0]:
+            break
     env.close()
     dataset = trace.recording(env, played, seed=seed, duration=duration, n_falls=n_falls)
     if rate == "control":

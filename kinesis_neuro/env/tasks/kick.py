@@ -69,8 +69,10 @@ class KickConfig(GoalConfig):
     keeper_speeds : tuple of float
         Between which its top speed is drawn [m/s].
     first_starts : float
-        Share of episodes that start in the first fifth of a second of the clip; the others start
-        anywhere up to a fifth of a second before the strike.
+        Share of episodes that start in the first fifth of a second of the clip.
+    other_starts : tuple of float
+        Times of the clip between which the others start [s]; a fifth of a second before the strike
+        at the latest.
     follow_through : float
         How long after the strike an episode goes on [s].
     weight : float
@@ -86,6 +88,7 @@ class KickConfig(GoalConfig):
     keeper_chances: tuple[float, float, float] = (0.45, 0.45, 0.1)
     keeper_speeds: tuple[float, float] = (1.0, 5.0)
     first_starts: float = 0.4
+    other_starts: tuple[float, float] = (0.0, 1.57)
     follow_through: float = 0.4
     weight: float = 1.0
     full_speed: float = 8.0
@@ -111,6 +114,11 @@ class KickConfig(GoalConfig):
             raise InvalidInputError(
                 f"keeper_speeds must be a lower and an upper speed in m/s, got "
                 f"{self.keeper_speeds}."
+            )
+        begin, end = self.other_starts
+        if not 0.0 <= begin < end < np.inf:
+            raise InvalidInputError(
+                f"other_starts must be an earlier and a later time in s, got {self.other_starts}."
             )
         if not 0.1 <= self.follow_through <= 10.0:
             raise InvalidInputError(
@@ -223,7 +231,9 @@ class Kick(Goal):
         last = self.plan.strike - _LAST_START
         if frame is None:
             first = rng.random(n) < config.first_starts
-            frame = rng.integers(0, np.where(first, round(0.2 * PHYSICS_RATE), last))
+            begin, end = (round(t * PHYSICS_RATE) for t in config.other_starts)
+            upper = np.where(first, round(0.2 * PHYSICS_RATE), min(end, last))
+            frame = rng.integers(np.where(first, 0, begin), upper)
         elif (frame > last).any():
             raise InvalidInputError(
                 f"A kick starts at {last / PHYSICS_RATE:.2f} s of its motion at the latest, before "
