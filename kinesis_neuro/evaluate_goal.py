@@ -103,17 +103,17 @@ def evaluate_goal(
         if done.size:
             observation = env.reset(done)
     env.close()
-    values = found | {"duration": lasted}
-    units = {"duration": "s"} | env.goal.units()
+    results = found | {"duration": lasted}
+    units = {"duration": "s", **env.goal.units()}
     return xr.Dataset(
-        {k: ("episode", v, {"units": units.get(k, "1")}) for k, v in values.items()},
+        {k: ("episode", v, {"units": units.get(k, "1")}) for k, v in results.items()},
         coords={"episode": np.arange(n_episodes)},
         attrs={
             "goal": kind,
             "policy": played.about.name,
             "body": played.about.body,
             "seed": int(seed),
-            "summary": encode_attr(goal_summary(values, seed)),
+            "summary": encode_attr(goal_summary(results, seed)),
             "versions": encode_attr(library_versions()),
         },
     )
