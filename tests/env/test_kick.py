@@ -19,9 +19,11 @@ from kinesis_neuro.body.pitch import (
 )
 from kinesis_neuro.env.config import ImitationConfig
 from kinesis_neuro.env.imitation import ImitationEnv
+from kinesis_neuro.env.reference_table import ReferenceTable
 from kinesis_neuro.env.simulation import Simulation
 from kinesis_neuro.env.tasks.keeper import BEHAVIOURS, Keepers
 from kinesis_neuro.env.tasks.kick import Kick, KickConfig
+from kinesis_neuro.env.tasks.kick_table import KickTable
 from kinesis_neuro.env.tasks.shot import bound_for, crossing, inside
 from kinesis_neuro.errors import InvalidInputError
 from kinesis_neuro.motion.library import load_motion
@@ -256,6 +258,7 @@ def test_a_ball_inside_the_body_is_refused(env, kick):
         {"keeper_chances": (1.5, -0.5, 0.0)},
         {"keeper_speeds": (5.0, 1.0)},
         {"other_starts": (1.0, 0.5)},
+        {"first_within": 0.0},
         {"follow_through": np.nan},
     ],
 )
@@ -270,9 +273,27 @@ def test_an_episode_cannot_start_when_the_ball_is_gone(env, kick):
         env.reset(np.arange(N), np.arange(N), late)
 
 
-def test_a_walk_is_no_kick():
+def test_a_gait_comes_to_the_ball_in_its_third_cycle_and_goes_on():
+    walk = load_motion("walk")
+    table = KickTable.of(ReferenceTable.build([walk], actuation="excitation"), 2, held=3.0)
+    one, strike = np.zeros(1, dtype=np.intp), table.strike
+    assert 2 * walk.n_frames <= strike < 3 * walk.n_frames
+    assert table.length[0] >= strike + 3.0 * 150
+    toes = np.array([walk.body.segments.index("toes_r")])
+    before, at, after = (
+        table.at(one, np.array([frame])).position(toes)[0, 0] for frame in (0, strike, strike + 172)
+    )
+    # The toes are behind the ball, by less than a foot's length, on their way to -y.
+    assert BALL_RADIUS < at[1] < 0.3 and abs(at[0]) < 0.1
+    assert table.at(one, np.array([strike])).velocity(toes)[0, 0, 1] < -3.0
+    # Cycle after cycle it goes on by the gait's own way.
+    np.testing.assert_allclose((after - at)[:2], walk.displacement[:2], atol=1e-9)
+    assert before[1] - at[1] > 2.0
+
+
+def test_what_is_no_kick_is_refused():
     config = ImitationConfig(actuation="excitation", goal=KickConfig())
-    with pytest.raises(InvalidInputError, match="one motion that ends"):
-        ImitationEnv([load_motion("walk")], config, n_threads=1)
     with pytest.raises(InvalidInputError, match="no kick of a ball"):
         ImitationEnv([load_motion("walk").loop(2).slice(0.1, 2.0)], config, n_threads=1)
+    with pytest.raises(InvalidInputError, match="one motion"):
+        ImitationEnv([load_motion("walk"), load_motion("kick")], config, n_threads=1)

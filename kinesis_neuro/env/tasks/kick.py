@@ -50,6 +50,7 @@ FARTHEST = 0.3
 _MOVED = 0.5  # a ball faster than this has been kicked [m/s]
 _FOOT = 0.15  # from the middles of the foot's segments to its surface [m]
 _UPRIGHT = 0.5  # height of the pelvis of a body that stands or kneels [m]
+_AFTER_CROSSING = 0.5  # how long an episode goes on then [s]
 _LAST_START = 30  # frames before the strike
 
 
@@ -69,12 +70,15 @@ class KickConfig(GoalConfig):
     keeper_speeds : tuple of float
         Between which its top speed is drawn [m/s].
     first_starts : float
-        Share of episodes that start in the first fifth of a second of the clip.
+        Share of episodes that start in the clip's first moments.
+    first_within : float
+        How long these last [s].
     other_starts : tuple of float
         Times of the clip between which the others start [s]; a fifth of a second before the strike
         at the latest.
     follow_through : float
-        How long after the strike an episode goes on [s].
+        How long after the strike an episode goes on [s], if the ball does not cross the goal line
+        before; then it ends half a second later.
     weight : float
         Of the ball in the reward, for every control step from the kick on, beside an imitation of
         up to one.
@@ -88,6 +92,7 @@ class KickConfig(GoalConfig):
     keeper_chances: tuple[float, float, float] = (0.45, 0.45, 0.1)
     keeper_speeds: tuple[float, float] = (1.0, 5.0)
     first_starts: float = 0.4
+    first_within: float = 0.2
     other_starts: tuple[float, float] = (0.0, 1.57)
     follow_through: float = 0.4
     weight: float = 1.0
@@ -116,9 +121,10 @@ class KickConfig(GoalConfig):
                 f"{self.keeper_speeds}."
             )
         begin, end = self.other_starts
-        if not 0.0 <= begin < end < np.inf:
+        if not (0.0 <= begin < end < np.inf and 0.01 <= self.first_within < np.inf):
             raise InvalidInputError(
-                f"other_starts must be an earlier and a later time in s, got {self.other_starts}."
+                "other_starts must be an earlier and a later time in s and first_within a time, "
+                f"got {self.other_starts} and {self.first_within}."
             )
         if not 0.1 <= self.follow_through <= 10.0:
             raise InvalidInputError(
@@ -126,8 +132,8 @@ class KickConfig(GoalConfig):
             )
 
     def played(self) -> KickConfig:
-        """From the clip's first frames on, until the ball has had time to come to the goal."""
-        return replace(self, first_starts=1.0, follow_through=3.0)
+        """From the clip's first moments on, until the ball has had time to come to the goal."""
+        return replace(self, first_starts=1.0, follow_through=10.0)
 
     def make(self) -> Kick:
         """The goal, for the environments that it will be attached to."""
@@ -176,6 +182,7 @@ class Kick(Goal):
         self.on_target, self.saved, self.kicked = (np.zeros(n, dtype=bool) for _ in range(3))
         self.upright = np.ones(n, dtype=bool)  # until the ball crossed the line
         self.speed = np.zeros(n)
+        self.since = np.zeros(n, dtype=np.intp)  # physics steps since then
         self._before = np.zeros((n, 3))
         self._scratch = mujoco.MjData(self.pitch.model)
         feet = ("talus_r", "calcn_r", "toes_r", "talus_l", "calcn_l", "toes_l")
@@ -232,7 +239,7 @@ class Kick(Goal):
         if frame is None:
             first = rng.random(n) < config.first_starts
             begin, end = (round(t * PHYSICS_RATE) for t in config.other_starts)
-            upper = np.where(first, round(0.2 * PHYSICS_RATE), min(end, last))
+            upper = np.where(first, round(config.first_within * PHYSICS_RATE), min(end, last))
             frame = rng.integers(np.where(first, 0, begin), upper)
         elif (frame > last).any():
             raise InvalidInputError(
@@ -247,7 +254,7 @@ class Kick(Goal):
         ball = np.zeros((n, 7))
         ball[:, :2], ball[:, 2], ball[:, 3] = self.plan.offset[which], BALL_RADIUS, 1.0
         self.lay(which, ball)
-        self.place[which], self.speed[which] = np.nan, 0.0
+        self.place[which], self.speed[which], self.since[which] = np.nan, 0.0, 0
         self.on_target[which] = self.saved[which] = self.kicked[which] = False
         self.upright[which] = True
         self._set_keepers()
@@ -295,6 +302,7 @@ class Kick(Goal):
     def advance(self) -> None:
         """Move the keepers, and see which balls have crossed the line."""
         ball = self.ball
+        self.since += ~np.isnan(self.place[:, 0])
         crossed, place = crossing(self._before, ball)
         crossed &= np.isnan(self.place[:, 0])
         self.place[crossed] = place[crossed]
@@ -343,10 +351,11 @@ class Kick(Goal):
         return {"ball": config.weight * np.where(self.kicked, value, 0.0)}
 
     def ended(self) -> tuple[BoolArray, BoolArray]:
-        """Through after the follow-through."""
+        """Through after the follow-through, or soon after the ball has crossed the line."""
         env = self.env
         after = env.frame - self.plan.strike
         through = after >= self.config.follow_through * PHYSICS_RATE
+        through |= self.since >= _AFTER_CROSSING * PHYSICS_RATE
         return np.zeros(env.n_envs, dtype=bool), through
 
     def outcome(self) -> dict[str, FloatArray]:
@@ -407,6 +416,7 @@ class Kick(Goal):
             "place": self.place,
             "flags": np.stack([self.on_target, self.saved, self.kicked, self.upright]),
             "speed": self.speed,
+            "since": self.since,
             "before": self._before,
         }
 
@@ -419,6 +429,7 @@ class Kick(Goal):
         )
         keepers.behaviour = arrays["behaviour"].copy()
         self.place, self.speed = arrays["place"].copy(), arrays["speed"].copy()
+        self.since = arrays["since"].copy()
         self.on_target, self.saved, self.kicked, self.upright = (
             row.astype(bool) for row in arrays["flags"]
         )

@@ -1,19 +1,21 @@
 """A kick's reference, led to where the ball lies in each environment.
 
-The clip is one course of poses; the ball lies a few centimetres beside the place that the clip was
-made for, elsewhere in every environment. The plan is moved by as much, little by little from the
-first frame until the supporting foot is down, so that the body starts where it starts and the foot
-comes to the ball. After the clip the last pose is held.
+The clip is one course of poses, or a gait; the ball lies a few centimetres beside the place that
+it was made for, elsewhere in every environment. The plan is moved by as much, little by little
+from the first frame until the supporting foot is down, so that the body starts where it starts
+and the foot comes to the ball. After the clip the last pose is held; a gait goes on.
 """
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from dataclasses import dataclass, fields
 
 import numpy as np
 from numpy.typing import NDArray
 
-from kinesis_neuro.body.models import PHYSICS_RATE
+from kinesis_neuro.body.models import PHYSICS_RATE, Body
+from kinesis_neuro.body.pitch import BALL_RADIUS
 from kinesis_neuro.env.reference_table import Placed, ReferenceTable
 from kinesis_neuro.errors import InvalidInputError
 
@@ -22,6 +24,9 @@ IntArray = NDArray[np.intp]
 
 _BY_ROW = ("position", "orientation", "muscle_length", "feedforward", "moment_matrix")
 _RATES = ("velocity", "muscle_velocity")
+_CYCLES = 3  # of a gait, in the last of which the ball is kicked
+_TOE = 0.07  # from the joint of the toes to their tip [m]
+_BESIDE = 0.035  # from there to the left: where a walker's foot meets a ball that goes straight [m]
 
 
 @dataclass(frozen=True, eq=False)
@@ -41,33 +46,50 @@ class KickTable(ReferenceTable):
 
     @classmethod
     def of(cls, table: ReferenceTable, n_envs: int, held: float) -> KickTable:
-        """Table of the kick for each environment, with its last pose held for a time [s].
+        """Table of the kick for each environment, which goes on for a time after the strike [s].
+
+        A clip that ends holds its last pose. A gait goes on, and is moved so that the swing of the
+        right foot in its third cycle comes to the origin.
 
         Raises
         ------
         InvalidInputError
             If it holds several motions, or one that is no kick towards -y over the origin.
         """
-        if len(table.motions) != 1 or table.periodic[0]:
+        if len(table.motions) != 1:
             names = ", ".join(motion.name for motion in table.motions)
-            raise InvalidInputError(f"A kick follows one motion that ends, got {names}.")
-        n, more = int(table.length[0]), round(held * PHYSICS_RATE)
+            raise InvalidInputError(f"A kick follows one motion, got {names}.")
         made = {f.name: getattr(table, f.name) for f in fields(ReferenceTable)}
-        rows = np.minimum(np.arange(n + more), n - 1)
+        n, more = int(table.length[0]), round(held * PHYSICS_RATE)
+        gait = bool(table.periodic[0])
+        frames = np.arange((_CYCLES * n if gait else n) + more)
+        rows = frames % n if gait else np.minimum(frames, n - 1)
         for name in ("qpos", "qvel", *_BY_ROW, *_RATES):
             if made[name] is not None:
                 made[name] = made[name][rows]
-        for name in ("qvel", *_RATES):
-            made[name][n:] = 0.0
+        if gait:
+            way = (frames // n)[:, None] * table.displacement[0]
+            made["qpos"][:, :3] += way
+            made["position"] += way[:, None]
+        else:
+            for name in ("qvel", *_RATES):
+                made[name][n:] = 0.0
+        strike = _strike(made, table, (_CYCLES - 1) * n if gait else 0)
+        if gait:
+            foot = made["position"][strike, table.body.segments.index("toes_r")]
+            to_ball = np.array([foot[0] + _BESIDE, foot[1] - BALL_RADIUS - _TOE, 0.0])
+            made["qpos"][:, :3] -= to_ball
+            made["position"] -= to_ball
         every = np.zeros(n_envs, dtype=np.intp)
         made |= {
             "motions": table.motions * n_envs,
             "start": every,
-            "length": every + n + more,
+            "length": every + frames.size,
             "displacement": np.zeros((n_envs, 3)),
             "periodic": np.zeros(n_envs, dtype=bool),
         }
-        return cls(**made, strike=_strike(table), offset=np.zeros((n_envs, 2)))
+        _check_strike(made, table, strike)
+        return cls(**made, strike=strike, offset=np.zeros((n_envs, 2)))
 
     def at(self, motion: IntArray, frame: IntArray) -> Placed:
         """The reference in frames of environments' motions, on its way to the ball."""
@@ -87,16 +109,27 @@ def _led(part: FloatArray) -> FloatArray:
     return part * part * (3.0 - 2.0 * part)
 
 
-def _strike(table: ReferenceTable) -> int:
-    """Frame in which the right foot is fastest; it must be over the origin, on its way to -y."""
-    foot = [table.body.segments.index(name) for name in ("talus_r", "toes_r")]
-    position, velocity = (v[:, foot].mean(axis=1) for v in (table.position, table.velocity))
-    frame = int(np.linalg.norm(velocity[:, :2], axis=1).argmax())
-    where, way = position[frame], velocity[frame]
-    if np.linalg.norm(where[:2]) > 0.3 or -way[1] < 0.8 * np.linalg.norm(way[:2]):
+def _foot(made: Mapping[str, FloatArray], body: Body, name: str) -> FloatArray:
+    """Course (n, 3) of the middle of the right foot."""
+    foot = [body.segments.index(segment) for segment in ("talus_r", "toes_r")]
+    middle: FloatArray = made[name][:, foot].mean(axis=1)
+    return middle
+
+
+def _strike(made: Mapping[str, FloatArray], table: ReferenceTable, first: int) -> int:
+    """Frame, from a first one on, in which the right foot is fastest along the floor."""
+    speed = np.linalg.norm(_foot(made, table.body, "velocity")[:, :2], axis=1)
+    # A gait's swings are all alike: the first of those that are left.
+    last = first + int(table.length[0])
+    return first + int(speed[first:last].argmax())
+
+
+def _check_strike(made: Mapping[str, FloatArray], table: ReferenceTable, frame: int) -> None:
+    """Refuse a motion whose foot is not over the origin then, on its way to -y."""
+    where, way = (_foot(made, table.body, name)[frame] for name in ("position", "velocity"))
+    if np.linalg.norm(where[:2]) > 0.4 or -way[1] < 0.8 * np.linalg.norm(way[:2]):
         raise InvalidInputError(
             f"Motion {table.motions[0].name!r} is no kick of a ball at the origin towards -y: its "
             f"right foot is fastest at ({where[0]:.2f}, {where[1]:.2f}) m, and moves by "
             f"({way[0]:.1f}, {way[1]:.1f}) m/s. Move and turn the motion."
         )
-    return frame
