@@ -259,4 +259,6 @@ def statistics(parts: Sequence[Summary]) -> RolloutStatistics:
 
 
 def _mean(values: NDArray[np.float64]) -> float:
-    return float(values.mean()) if values.size else float("nan")
+    """Of those that are known: an episode may end without one of its results."""
+    known = values[np.isfinite(values)]
+    return float(known.mean()) if known.size else float("nan")
