@@ -93,6 +93,31 @@ class Record:
 
 
 @dataclass(frozen=True)
+class Render:
+    """Film a recording or a policy (.mp4 or .gif), with the reference as a ghost; headless."""
+
+    source: tyro.conf.Positional[str]
+    """File of a recording (.nc or .nwb), or a policy's name or folder."""
+    out: tyro.conf.Positional[Path]
+    """File to write (.mp4 or .gif)."""
+    motion: str = ""
+    """What the policy follows, or the recording followed; found by its name if not given."""
+    duration: float = 10.0
+    """Of a policy's recording [s]."""
+    seed: int = 0
+    ghost: bool = True
+    """Whether the reference is shown."""
+    fps: float = 30.0
+    """Frames a second."""
+    size: tuple[int, int] = (480, 360)
+    """Width and height [pixels]."""
+    speed: float = 1.0
+    """Seconds of the recording for each second of the video."""
+    backend: str = "auto"
+    """'auto', 'gl' (MuJoCo's renderer) or 'lines' (matplotlib)."""
+
+
+@dataclass(frozen=True)
 class Export:
     """Convert a recording: NetCDF (.nc) to NWB (.nwb), or back."""
 
@@ -148,7 +173,7 @@ class Report(Compare):
     """Page to write."""
 
 
-Command = Demo | Train | Mine | Distill | Evaluate | Record | Export | Figures | Compare
+Command = Demo | Train | Mine | Distill | Evaluate | Record | Render | Export | Figures | Compare
 
 
 def run(command: Command) -> None:
@@ -207,6 +232,20 @@ def run(command: Command) -> None:
         print(f"Wrote {page}")
     elif isinstance(command, Compare):
         _compare(command)
+    elif isinstance(command, Render):
+        from kinesis_neuro.filming import film
+
+        options = {name: getattr(command, name) for name in ("fps", "size", "speed", "backend")}
+        made = film(
+            command.source,
+            command.out,
+            motion=command.motion or None,
+            duration=command.duration,
+            seed=command.seed,
+            ghost=command.ghost,
+            **options,
+        )
+        print(f"Wrote {made}")
     elif isinstance(command, Export):
         from kinesis_neuro.nwb import convert
 
@@ -300,6 +339,7 @@ def main(arguments: list[str] | None = None) -> None:
                 "distill": Distill,
                 "evaluate": Evaluate,
                 "record": Record,
+                "render": Render,
                 "export": Export,
                 "figures": Figures,
                 "compare": Compare,

@@ -22,7 +22,8 @@ from kinesis_neuro.errors import (
 )
 from kinesis_neuro.motion.library import load_motion
 from kinesis_neuro.motion.reference import FEET, ReferenceMotion
-from kinesis_neuro.render import film, gl, render_filmstrip, render_video, video
+from kinesis_neuro.render import backend as drawing
+from kinesis_neuro.render import film, gl, render_filmstrip, render_video, strip, video
 from kinesis_neuro.render.lines import LineRenderer
 from kinesis_neuro.render.poses import read_poses
 from kinesis_neuro.schema import make_variable
@@ -222,13 +223,13 @@ def test_slow_motion_has_more_frames(recording: xr.Dataset, tmp_path: Path) -> N
 
 def test_a_filmstrip_shows_the_middle_cycle(recording: xr.Dataset) -> None:
     poses = read_poses(recording)
-    times, labels, meaning = film._moments(recording, poses, 4, None, None)
+    times, labels, meaning = strip._moments(recording, poses, 4, None, None)
     assert labels == ["0 %", "25 %", "50 %", "75 %"]
     assert "right heel strike" in meaning
     assert times[0] > 0.5
     np.testing.assert_allclose(np.diff(times), np.diff(times)[0])
     bare = recording.drop_vars("ground_force")
-    times, labels, meaning = film._moments(bare, poses, 4, None, None)
+    times, labels, meaning = strip._moments(bare, poses, 4, None, None)
     assert (times[0], times[-1]) == (poses.time[0], poses.time[-1])
     assert (labels[0], meaning) == ("0.00 s", "Time")
 
@@ -266,7 +267,7 @@ def test_a_renderer_that_dies_half_way_is_replaced(
         f"import sys; sys.stdout.buffer.write(bytes({2 * frame})); sys.exit('lost the device')"
     )
     monkeypatch.setattr(gl, "_WORKER", worker)
-    monkeypatch.setattr(film, "available_gl", lambda: "egl")
+    monkeypatch.setattr(drawing, "available_gl", lambda: "egl")
     old = tmp_path / "walk.gif"
     old.write_bytes(b"old")
     options = {"fps": 10, "size": SIZE, "stop": 0.4}

@@ -1,155 +1,29 @@
-"""Filmstrips and videos of a recording."""
+"""Videos of a recording: the body, the reference as a ghost, a clock and the scale of colours."""
 
 from __future__ import annotations
 
 import contextlib
 import logging
-from collections.abc import Callable
+from collections.abc import Callable, Iterable, Iterator
 from pathlib import Path
-from typing import TypedDict, TypeVar
 
 import numpy as np
 import xarray as xr
-from matplotlib.cm import ScalarMappable
-from matplotlib.colors import Normalize
-from matplotlib.figure import Figure
 from numpy.typing import NDArray
 
 from kinesis_neuro.body.models import Body
-from kinesis_neuro.emg.events import gait_events
-from kinesis_neuro.errors import InvalidInputError, MissingDependencyError, unknown_name
+from kinesis_neuro.errors import InvalidInputError
 from kinesis_neuro.formats.atomic import atomic_path
-from kinesis_neuro.plot.style import FORMATS, figure_style, save_figure
-from kinesis_neuro.render.gl import available_gl, gl_frames
-from kinesis_neuro.render.lines import LineRenderer, line_frames
-from kinesis_neuro.render.poses import ACTIVATION_COLORS, FULL_SCALE, Poses, read_poses
+from kinesis_neuro.motion.reference import ReferenceMotion
+from kinesis_neuro.render.backend import REACH, Look, check_suffix, checked_span, draw_with
+from kinesis_neuro.render.gl import gl_frames
+from kinesis_neuro.render.lines import line_frames
+from kinesis_neuro.render.poses import FULL_SCALE, read_poses
 from kinesis_neuro.render.video import Overlay, encode, has_ffmpeg
 
-FloatArray = NDArray[np.float64]
-Drawn = TypeVar("Drawn")
-
-BACKENDS = ("auto", "gl", "lines")
 VIDEO_FORMATS = (".gif", ".mp4")
 
-_REACH = 1.95  # m, height of the view
-_COLUMNS = 8
-_PANEL = (0.8, 1.45)  # inch
-_GAP = 0.04  # inch between panels
-_PANEL_DENSITY = 400  # pixels an inch of a picture
-
 logger = logging.getLogger(__name__)
-
-
-class _Look(TypedDict):
-    """Arguments that both renderers take."""
-
-    full_scale: float
-    reach: float
-
-
-def render_filmstrip(
-    recording: xr.Dataset,
-    path: str | Path,
-    n_frames: int = 8,
-    *,
-    start: float | None = None,
-    stop: float | None = None,
-    backend: str = "auto",
-    full_scale: float = FULL_SCALE,
-    body: Body | None = None,
-) -> Path:
-    """Draw a row of pictures of the body, muscles coloured by activation.
-
-    Parameters
-    ----------
-    recording : xarray.Dataset
-        Has ``root_position``, ``root_orientation``, ``joint_position`` and ``activation``.
-    path : str or Path
-        ``.png``, ``.pdf`` or ``.svg``. One that is there is replaced once the new one is complete.
-    n_frames, start, stop, backend, full_scale, body
-        As for :func:`filmstrip_figure`.
-
-    Returns
-    -------
-    Path
-        The file.
-
-    Raises
-    ------
-    InvalidInputError, IncompatibleError, MissingDependencyError
-        As :func:`filmstrip_figure`.
-    WriteError
-        If the file cannot be written; a former one is as it was.
-    """
-    target = _check_suffix(path, FORMATS)
-    figure = filmstrip_figure(
-        recording, n_frames, start=start, stop=stop, backend=backend, full_scale=full_scale,
-        body=body,
-    )  # fmt: skip
-    return save_figure(figure, target)
-
-
-def filmstrip_figure(
-    recording: xr.Dataset,
-    n_frames: int = 8,
-    *,
-    start: float | None = None,
-    stop: float | None = None,
-    backend: str = "auto",
-    full_scale: float = FULL_SCALE,
-    body: Body | None = None,
-) -> Figure:
-    """Make the figure that :func:`render_filmstrip` writes.
-
-    Parameters
-    ----------
-    recording : xarray.Dataset
-        Has ``root_position``, ``root_orientation``, ``joint_position`` and ``activation``.
-    n_frames : int
-        Number of pictures.
-    start, stop : float, optional
-        First and last moment, on the recording's clock [s]. Without them, the gait cycle of the
-        right foot in the middle of the recording is shown, or all of it if it has no cycle.
-    backend : {"auto", "gl", "lines"}
-        MuJoCo's renderer, or bones and muscle paths drawn by matplotlib. ``auto`` takes the first
-        where there is an OpenGL that works, and says so where there is none.
-    full_scale : float
-        Activation that is wholly red.
-    body : Body, optional
-        By default the one that the recording names.
-
-    Returns
-    -------
-    matplotlib.figure.Figure
-
-    Raises
-    ------
-    InvalidInputError
-        If an argument is out of range or the recording lacks what is drawn.
-    IncompatibleError
-        If the recording is of another body.
-    MissingDependencyError
-        If OpenGL is asked for and there is none.
-
-    Examples
-    --------
-    >>> import kinesis_neuro as kn  # doctest: +SKIP
-    >>> filmstrip_figure(kn.record("walk"))  # doctest: +SKIP
-    """
-    if n_frames < 1:
-        raise InvalidInputError(f"n_frames must be 1 or more, got {n_frames}.")
-    poses = read_poses(recording, body)
-    times, labels, meaning = _moments(recording, poses, n_frames, start, stop)
-    shown = poses.at(times)
-
-    def draw(gl: str | None) -> Figure:
-        pictures = None
-        if gl is not None:
-            size = (round(_PANEL[0] * _PANEL_DENSITY), round(_PANEL[1] * _PANEL_DENSITY))
-            pictures = list(gl_frames(shown, size, gl=gl, full_scale=full_scale, reach=_REACH))
-        return _compose(shown, pictures, labels, meaning, full_scale)
-
-    return _draw_with(backend, draw)
 
 
 def render_video(
@@ -164,6 +38,8 @@ def render_video(
     backend: str = "auto",
     full_scale: float = FULL_SCALE,
     body: Body | None = None,
+    reference: ReferenceMotion | None = None,
+    progress: Callable[[int, int], None] | None = None,
 ) -> Path:
     """Film the body from the side, muscles coloured by activation; the camera goes along.
 
@@ -187,6 +63,10 @@ def render_video(
         Activation that is wholly red.
     body : Body, optional
         By default the one that the recording names.
+    reference : ReferenceMotion, optional
+        The motion that the recording followed, shown as a ghost.
+    progress : callable, optional
+        Told after each frame how many are drawn, and of how many.
 
     Returns
     -------
@@ -198,7 +78,7 @@ def render_video(
     InvalidInputError
         If an argument is out of range or the recording lacks what is drawn.
     IncompatibleError
-        If the recording is of another body.
+        If the recording is of another body, or followed another motion.
     MissingDependencyError
         If OpenGL is asked for and there is none.
     WriteError
@@ -213,145 +93,35 @@ def render_video(
         raise InvalidInputError(f"fps and speed must be positive, got {fps} and {speed}.")
     if len(size) != 2 or min(size) < 16 or any(part % 2 for part in size):
         raise InvalidInputError(f"size must be two even numbers of 16 or more, got {size}.")
-    target = _check_suffix(path, VIDEO_FORMATS)
+    target = check_suffix(path, VIDEO_FORMATS)
     if target.suffix.lower() == ".mp4" and not has_ffmpeg():
         target = target.with_suffix(".gif")
         logger.warning("No ffmpeg was found to write MP4: writing %s instead.", target)
-    poses = read_poses(recording, body)
-    first, last = _span(poses, start, stop)
+    poses = read_poses(recording, body, reference)
+    first, last = checked_span(poses, start, stop)
     n_frames = int((last - first) / speed * fps + 1e-6) + 1
     shown = poses.at(np.asarray(first + np.arange(n_frames) * speed / fps, dtype=float))
-    overlay = Overlay(size, full_scale)
+    overlay = Overlay(size, full_scale, poses.ghost is not None)
 
     def write(gl: str | None) -> Path:
-        look = _Look(full_scale=full_scale, reach=_REACH)
+        look = Look(full_scale=full_scale, reach=REACH)
         drawn = (
             line_frames(shown, size, **look)
             if gl is None
             else gl_frames(shown, size, gl=gl, **look)
         )
         with contextlib.closing(drawn) as frames, atomic_path(target) as part:
-            encode(part, map(overlay.put_on, frames, shown.time.tolist()), size, fps)
+            pictures = map(overlay.put_on, frames, shown.time.tolist())
+            encode(part, _counted(pictures, n_frames, progress), size, fps)
         return target
 
-    return _draw_with(backend, write)
+    return draw_with(backend, write)
 
 
-def _draw_with(backend: str, write: Callable[[str | None], Drawn]) -> Drawn:
-    """Call what draws with the OpenGL to use, or with None where there is none or it gives up."""
-    if backend not in BACKENDS:
-        raise unknown_name("backend", backend, BACKENDS)
-    gl = None if backend == "lines" else available_gl()
-    if gl is None and backend == "gl":
-        raise MissingDependencyError(
-            "No OpenGL was found that draws without a screen. Install one (on Debian and Ubuntu: "
-            "libegl1 with libgl1-mesa-dri, or libosmesa6), or use backend='lines'."
-        )
-    if gl is not None:
-        try:
-            return write(gl)
-        except MissingDependencyError as error:
-            if backend == "gl":
-                raise
-            logger.warning("%s. Drawing muscle paths with matplotlib instead.", error)
-    elif backend == "auto":
-        logger.warning("No OpenGL was found: drawing muscle paths with matplotlib instead.")
-    return write(None)
-
-
-def _check_suffix(path: str | Path, allowed: tuple[str, ...]) -> Path:
-    target = Path(path)
-    if target.suffix.lower() not in allowed:
-        raise InvalidInputError(
-            f"{target}: cannot write {target.suffix!r}. Available: {', '.join(sorted(allowed))}."
-        )
-    return target
-
-
-def _span(poses: Poses, start: float | None, stop: float | None) -> tuple[float, float]:
-    """Check the moments [s] to begin and end at; by default the recording's own."""
-    first, last = float(poses.time[0]), float(poses.time[-1])
-    begin, end = first if start is None else start, last if stop is None else stop
-    if not first <= begin <= end <= last:
-        raise InvalidInputError(
-            f"start and stop must obey {first:g} <= start <= stop <= {last:g} s, "
-            f"got {begin:g} and {end:g}."
-        )
-    return begin, end
-
-
-def _moments(
-    recording: xr.Dataset, poses: Poses, n: int, start: float | None, stop: float | None
-) -> tuple[FloatArray, list[str], str]:
-    """Choose the times [s] of a filmstrip, what stands below each picture, and below the row."""
-    if start is None and stop is None and (cycle := _middle_cycle(recording)) is not None:
-        part = np.arange(n) / n  # the end of a cycle looks like its beginning
-        labels = [f"{100 * p:.3g} %" for p in part]
-        return (
-            cycle[0] + part * (cycle[1] - cycle[0]),
-            labels,
-            "Gait cycle (from right heel strike)",
-        )
-    first, last = _span(poses, start, stop)
-    times: FloatArray = np.linspace(first, last, n)
-    return times, [f"{t:.2f} s" for t in times], "Time"
-
-
-def _middle_cycle(recording: xr.Dataset) -> tuple[float, float] | None:
-    """Find the middle one of the right foot's gait cycles [s], if there is any."""
-    try:
-        strikes = gait_events(recording)["heel_strike_right"]
-    except InvalidInputError:  # no forces: nothing is wrong with a picture
-        return None
-    k = (strikes.size - 1) // 2
-    return (float(strikes[k]), float(strikes[k + 1])) if strikes.size > 1 else None
-
-
-def _compose(
-    shown: Poses,
-    pictures: list[NDArray[np.uint8]] | None,
-    labels: list[str],
-    meaning: str,
-    full_scale: float,
-) -> Figure:
-    """Put pictures, or drawings where there are none, side by side with their labels."""
-    n = shown.time.size
-    n_columns, n_rows = min(n, _COLUMNS), -(-n // _COLUMNS)
-    foot, side, least = 0.36, 0.62, 2.3  # inch: labels below, scale to the right, words in all
-    row, column = _PANEL[1] + 0.2, _PANEL[0] + _GAP
-    width, height = max(column * n_columns + side, least), row * n_rows + foot - 0.2
-    with figure_style():
-        figure = Figure(figsize=(width, height))
-        renderer = None if pictures is not None else LineRenderer(shown, full_scale, _REACH)
-        for k in range(n):
-            bottom = height - row * (k // _COLUMNS) - _PANEL[1]
-            box = (column * (k % _COLUMNS), bottom, *_PANEL)
-            axis = figure.add_axes(
-                (box[0] / width, box[1] / height, box[2] / width, box[3] / height)
-            )
-            if renderer is not None:
-                renderer.draw(axis, k)
-            elif pictures is not None:
-                axis.imshow(pictures[k], aspect="auto", interpolation="antialiased")
-                axis.set_axis_off()
-            axis.text(0.5, -0.02, labels[k], transform=axis.transAxes, ha="center", va="top")
-        middle = max(column * n_columns, least) / 2
-        figure.text(middle / width, 0.04 / height, meaning, ha="center", va="bottom")
-        tall = min(0.95, 0.7 * _PANEL[1])
-        scale = figure.add_axes(
-            (
-                (width - 0.5) / width,
-                (height - _PANEL[1] + 0.2) / height,
-                0.07 / width,
-                tall / height,
-            )
-        )
-        bar = figure.colorbar(
-            ScalarMappable(Normalize(0.0, full_scale), ACTIVATION_COLORS),
-            cax=scale,
-            extend="neither" if full_scale >= 1 else "max",
-            ticks=[0.0, full_scale / 2, full_scale],
-        )
-        bar.set_label("Activation (0 to 1)")
-        bar.outline.set_visible(False)
-    return figure
+def _counted(
+    pictures: Iterable[NDArray[np.uint8]], n: int, progress: Callable[[int, int], None] | None
+) -> Iterator[NDArray[np.uint8]]:
+    for k, picture in enumerate(pictures, 1):
+        yield picture
+        if progress is not None:
+            progress(k, n)

@@ -17,6 +17,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from kinesis_neuro.errors import MissingDependencyError
+from kinesis_neuro.render.ghost import GHOST_COLOR
 from kinesis_neuro.render.poses import Poses
 from kinesis_neuro.render.worker import OVERSAMPLING
 
@@ -158,8 +159,11 @@ def gl_frames(
     with tempfile.TemporaryDirectory(prefix="kinesis_neuro_") as folder:
         job = Path(folder)
         mujoco.mj_saveModel(visual_model(poses, size), str(job / "model.mjb"))
+        ghost = poses.qpos[:, :0] if poses.ghost is None else poses.ghost
         np.savez(
             job / "frames.npz",
+            ghost=ghost,
+            ghost_color=np.array(GHOST_COLOR, dtype=np.float32),
             qpos=poses.qpos,
             colors=poses.colors(full_scale),
             widths=REST_WIDTH + (ACTIVE_WIDTH - REST_WIDTH) * active,

@@ -14,6 +14,7 @@ from matplotlib.figure import Figure
 from numpy.typing import NDArray
 from scipy.spatial import ConvexHull
 
+from kinesis_neuro.render.ghost import GHOST_COLOR
 from kinesis_neuro.render.poses import Poses
 
 FloatArray = NDArray[np.float64]
@@ -124,6 +125,7 @@ class LineRenderer:
     def draw(self, axis: Axes, k: int) -> None:
         """Draw frame k on axes whose unit becomes the metre, far side first."""
         drawing = self.drawing(k)
+        self._draw_ghost(axis, k)
         scale = axis.get_window_extent().height / axis.get_figure(root=True).dpi / self._reach  # type: ignore[union-attr]
         width = scale * (_REST_WIDTH + (_ACTIVE_WIDTH - _REST_WIDTH) * self._active[k])
         self._draw_floor(axis, k, scale)
@@ -158,6 +160,18 @@ class LineRenderer:
         axis.set_xlim(-half, half)
         axis.set_ylim(middle - self._reach / 2, middle + self._reach / 2)
         axis.set_axis_off()
+
+    def _draw_ghost(self, axis: Axes, k: int) -> None:
+        """Draw the bones of the reference behind the body."""
+        if self._poses.ghost is None:
+            return
+        self._forward(self._poses.ghost[k])
+        origin = np.array([*self._poses.qpos[k, :2], 0.0])
+        flat = [(self._world(geom) - origin) @ self._axes[:, :2] for geom in self._hulls]
+        outlines = [points[ConvexHull(points).vertices] for points in flat]
+        axis.add_collection(
+            PolyCollection(outlines, facecolor=GHOST_COLOR, edgecolor="none", zorder=0.5)
+        )
 
     def _draw_floor(self, axis: Axes, k: int, scale: float) -> None:
         """Draw the floor with ticks that stay in place while the body walks on."""

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import warnings
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 import numpy as np
 import xarray as xr
@@ -13,6 +13,8 @@ from scipy.spatial.transform import Rotation
 
 from kinesis_neuro.body.models import Body, load_body
 from kinesis_neuro.errors import IncompatibleError, InvalidInputError
+from kinesis_neuro.motion.reference import ReferenceMotion
+from kinesis_neuro.render.ghost import reference_poses
 
 FloatArray = NDArray[np.float64]
 
@@ -43,6 +45,8 @@ class Poses:
         In the body's order; NaN where the recording has no such muscle.
     heading : ndarray, shape (2,)
         Unit vector over x and y: where the body faces on the whole.
+    ghost : ndarray, shape (n, nq), or None
+        Poses of the reference that was followed, if it is to be shown.
     """
 
     body: Body
@@ -50,13 +54,18 @@ class Poses:
     qpos: FloatArray
     activation: FloatArray
     heading: FloatArray
+    ghost: FloatArray | None = None
 
     def at(self, times: FloatArray) -> Poses:
         """Take the frames nearest to some times [s]."""
         after = np.clip(np.searchsorted(self.time, times), 1, self.time.size - 1)
         index = after - (times - self.time[after - 1] < self.time[after] - times)
-        return Poses(
-            self.body, self.time[index], self.qpos[index], self.activation[index], self.heading
+        return replace(
+            self,
+            time=self.time[index],
+            qpos=self.qpos[index],
+            activation=self.activation[index],
+            ghost=None if self.ghost is None else self.ghost[index],
         )
 
     @property
@@ -82,7 +91,9 @@ class Poses:
         return self.body.model.actuator_trnid[:, 0].astype(np.intp)
 
 
-def read_poses(recording: xr.Dataset, body: Body | None = None) -> Poses:
+def read_poses(
+    recording: xr.Dataset, body: Body | None = None, reference: ReferenceMotion | None = None
+) -> Poses:
     """Rebuild what the body did in a recording.
 
     Parameters
@@ -91,13 +102,16 @@ def read_poses(recording: xr.Dataset, body: Body | None = None) -> Poses:
         Has ``root_position``, ``root_orientation``, ``joint_position`` and ``activation``.
     body : Body, optional
         The body; by default the one that the attribute ``body`` names.
+    reference : ReferenceMotion, optional
+        The motion that was followed, to be shown as a ghost.
 
     Raises
     ------
     InvalidInputError
         If a variable is missing, there are fewer than two samples, or a value is not finite.
     IncompatibleError
-        If the recording has joints or muscles that the body has not, or lacks joints.
+        If the recording has joints or muscles that the body has not, or lacks joints; or if it
+        followed another motion.
 
     Warns
     -----
@@ -131,7 +145,8 @@ def read_poses(recording: xr.Dataset, body: Body | None = None) -> Poses:
         "time", "muscle"
     )
     time = recording["time"].values.astype(float)
-    return Poses(body, time, qpos, activation, _heading(qpos))
+    ghost = None if reference is None else reference_poses(recording, reference)
+    return Poses(body, time, qpos, activation, _heading(qpos), ghost)
 
 
 def _poses(recording: xr.Dataset, body: Body) -> FloatArray:

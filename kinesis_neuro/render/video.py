@@ -13,9 +13,11 @@ import numpy as np
 from numpy.typing import NDArray
 from PIL import Image, ImageDraw, ImageFont
 
+from kinesis_neuro.render.ghost import GHOST_COLOR
 from kinesis_neuro.render.poses import ACTIVATION_COLORS
 
 _INK = (60, 64, 70)
+_GHOST = tuple(round(255 * part) for part in GHOST_COLOR[:3])
 _MARGIN = 0.03  # of the frame's height, as all that follows
 _BAR = (0.025, 0.22)
 _TEXT = 0.037
@@ -30,10 +32,12 @@ class Overlay:
         Width and height of the frames [pixels].
     full_scale : float
         Activation that is wholly red.
+    ghost : bool
+        Whether the frames show the reference, which is then explained.
     """
 
-    def __init__(self, size: tuple[int, int], full_scale: float) -> None:
-        self._size = size
+    def __init__(self, size: tuple[int, int], full_scale: float, ghost: bool = False) -> None:
+        self._size, self._ghost = size, ghost
         font = Path(mpl.get_data_path(), "fonts", "ttf", "DejaVuSans.ttf")
         self._font = ImageFont.truetype(font, size=max(8.0, _TEXT * size[1]))
         width, height = (round(part * size[1]) for part in _BAR)
@@ -56,6 +60,9 @@ class Overlay:
         bottom = top + self._bar.height
         pen.text((beside, bottom), self._ends[1], _INK, self._font, anchor="rb")
         pen.text((margin, margin), f"{time:.2f} s", _INK, self._font, anchor="lt")
+        if self._ghost:
+            below = (margin, margin + 1.5 * self._font.size)
+            pen.text(below, "reference", _GHOST, self._font, anchor="lt")
         return np.asarray(image)
 
 

@@ -66,21 +66,48 @@ def draw(job: Path, output: BinaryIO) -> None:
     camera.distance = float(frames["reach"]) / 2 / np.tan(np.deg2rad(FIELD_OF_VIEW / 2))
     image = np.empty((height, width, 3), dtype=np.uint8)
     tendons = frames["tendons"]
-    columns = ("qpos", "colors", "widths", "looks_at")
-    for qpos, colors, widths, point in zip(*(frames[c] for c in columns), strict=True):
-        data.qpos[:] = qpos
-        mujoco.mj_kinematics(model, data)
-        mujoco.mj_comPos(model, data)
-        mujoco.mj_camlight(model, data)
-        mujoco.mj_tendon(model, data)
+    other = mujoco.MjData(model)
+    columns = ("qpos", "colors", "widths", "looks_at", "ghost")
+    for qpos, colors, widths, point, ghost in zip(*(frames[c] for c in columns), strict=True):
+        place(model, data, qpos)
         model.tendon_rgba[tendons] = colors
         model.tendon_width[tendons] = widths
         camera.lookat[:] = point
         renderer.update_scene(data, camera, options)
         furnish(renderer.scene, point, float(frames["azimuth"]))
+        if ghost.size:
+            place(model, other, ghost)
+            add_ghost(renderer.scene, model, other, frames["ghost_color"])
         renderer.render(out=image)
         output.write(shrink(image).tobytes())
     output.flush()
+
+
+def place(model: mujoco.MjModel, data: mujoco.MjData, qpos: np.ndarray) -> None:
+    """Put a body in a pose, with all that is drawn of it."""
+    data.qpos[:] = qpos
+    mujoco.mj_kinematics(model, data)
+    mujoco.mj_comPos(model, data)
+    mujoco.mj_camlight(model, data)
+    mujoco.mj_tendon(model, data)
+
+
+def add_ghost(
+    scene: mujoco.MjvScene, model: mujoco.MjModel, data: mujoco.MjData, color: np.ndarray
+) -> None:
+    """Add the bones of another pose, of one colour that lets the body be seen through it."""
+    options = mujoco.MjvOption()
+    options.sitegroup[:] = 0
+    for flag in (mujoco.mjtVisFlag.mjVIS_TENDON, mujoco.mjtVisFlag.mjVIS_SKIN):
+        options.flags[flag] = False
+    first = scene.ngeom
+    moving = mujoco.mjtCatBit.mjCAT_DYNAMIC
+    mujoco.mjv_addGeoms(model, data, options, mujoco.MjvPerturb(), moving, scene)
+    for geom in scene.geoms[first : scene.ngeom]:
+        geom.matid = -1
+        geom.rgba[:] = color
+        geom.transparent = 1
+        geom.category = mujoco.mjtCatBit.mjCAT_DECOR  # throws no shadow
 
 
 def shrink(image: np.ndarray) -> np.ndarray:
