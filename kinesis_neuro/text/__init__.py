@@ -1,0 +1,1 @@
+"""Sentences to reference motions: clips of a library, picked, trimmed and joined."""

@@ -1,0 +1,137 @@
+"""text_to_motion: a sentence to a reference motion, by joining clips."""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Callable, Iterable
+from dataclasses import replace
+from pathlib import Path
+
+from kinesis_neuro.body.models import PHYSICS_RATE, Body, load_body
+from kinesis_neuro.motion.joining import with_poses
+from kinesis_neuro.motion.library import BUILT_IN, load_motion
+from kinesis_neuro.motion.planting import plant_feet
+from kinesis_neuro.motion.reference import ReferenceMotion
+from kinesis_neuro.motion.repertoire import MotionLibrary
+from kinesis_neuro.motion.report import retarget_report
+from kinesis_neuro.text.choosing import Labelled
+from kinesis_neuro.text.matching import Encoder, match_clause
+from kinesis_neuro.text.sentence import read_sentence
+from kinesis_neuro.text.sequence import Part, join_clauses
+from kinesis_neuro.text.vocabulary import Movement, movement_named, movements_of
+
+
+def text_to_motion(
+    sentence: str,
+    library: str | Path | MotionLibrary | None = None,
+    *,
+    body: str | Body = "legs",
+    matcher: str = "auto",
+    encoder: Encoder | None = None,
+    say: Callable[[str], None] | None = print,
+) -> ReferenceMotion:
+    """Make a reference motion of a sentence, from the clips of a library.
+
+    The sentence is divided into clauses. Each is matched to a movement, the part of a clip is
+    found that goes at the pace, to the side and for the time that it asks for, and the parts are
+    joined where they are most alike. The feet are planted again, and the result passes the gate
+    like every other motion. It is what its clips are: no model has generated it.
+
+    Parameters
+    ----------
+    sentence : str
+        English, such as "walk forward slowly, then turn left and run for three seconds".
+    library : str, Path or MotionLibrary, optional
+        Clips to choose from; the built-in gait if not given, which walks straight on.
+    body : str or Body
+        Where there is no library; a library has its own.
+    matcher : {"auto", "words", "encoder"}
+        See :func:`kinesis_neuro.text.matching.match_clause`.
+    encoder : callable, optional
+        The installed one if not given.
+    say : callable or None
+        Receives what was understood, a line a clause.
+
+    Returns
+    -------
+    ReferenceMotion
+        Its ``report.notes`` hold what was understood, its ``source`` the clips.
+
+    Raises
+    ------
+    InvalidInputError
+        The sentence is empty, too long or not understood, asks for what the library has not, or
+        what comes out does not pass the gate.
+
+    Examples
+    --------
+    >>> motion = text_to_motion("walk for two seconds")
+    'walk for two seconds' -> walk (2 s), words 1.00: walk from 0.00 s for 2.00 s, 2 times over ...
+    >>> motion.periodic, round(motion.duration)
+    (False, 2)
+    """
+    return tell(sentence, library, body=body, matcher=matcher, encoder=encoder, say=say)[0]
+
+
+def tell(
+    sentence: str,
+    library: str | Path | MotionLibrary | None = None,
+    *,
+    body: str | Body = "legs",
+    matcher: str = "auto",
+    encoder: Encoder | None = None,
+    say: Callable[[str], None] | None = None,
+) -> tuple[ReferenceMotion, tuple[Part, ...]]:
+    """Make a motion of a sentence and give what was understood; see :func:`text_to_motion`.
+
+    Returns
+    -------
+    motion : ReferenceMotion
+    parts : tuple of Part
+        One a clause.
+    """
+    clips, movements, held = _clips(library, body)
+    labels = set().union(*(m.words for m in movements.values()))
+    clauses = read_sentence(sentence, labels)
+    matches = [match_clause(clause, held, matcher, encoder) for clause in clauses]
+    poses, parts = join_clauses(clauses, matches, clips)
+    for part in parts:
+        if say is not None:
+            say(str(part))
+    used = [next(c.motion for c in clips if c.motion.name == part.clip) for part in parts]
+    made = with_poses(
+        clips[0].motion.body,
+        poses,
+        PHYSICS_RATE,
+        name=re.sub(r"[^a-z0-9]+", "_", sentence.lower()).strip("_")[:60],
+        source=f"text {sentence!r}, from "
+        + "; ".join(_unique(f"{m.name} ({m.source})" for m in used)),
+        licence=", ".join(_unique(m.licence for m in used)),
+    )
+    notes = [str(part) for part in parts]
+    planted, _ = plant_feet(replace(made, report=retarget_report(made, notes=notes)))
+    return planted, parts
+
+
+def _clips(
+    library: str | Path | MotionLibrary | None, body: str | Body
+) -> tuple[list[Labelled], dict[str, Movement], dict[str, Movement]]:
+    """Clips to choose from, the movement of each, and the movements that there are."""
+    if library is None:
+        plant = load_body(body) if isinstance(body, str) else body
+        walk = movement_named("walk")
+        gaits = [load_motion(name, plant) for name in BUILT_IN]
+        return [Labelled(m, walk.name) for m in gaits], {BUILT_IN[0]: walk}, {walk.name: walk}
+    shelf = library if isinstance(library, MotionLibrary) else MotionLibrary(library)
+    movements = movements_of(shelf.clips)
+    clips = [
+        Labelled(motion if motion.rate == PHYSICS_RATE else motion.resample(PHYSICS_RATE), name)
+        for motion, name in zip(
+            shelf.motions(), (movements[c.name].name for c in shelf.clips), strict=True
+        )
+    ]
+    return clips, movements, {m.name: m for m in movements.values()}
+
+
+def _unique(texts: Iterable[str]) -> list[str]:
+    return list(dict.fromkeys(text for text in texts if text))
