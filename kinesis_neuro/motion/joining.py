@@ -1,4 +1,4 @@
-"""Joining motions: where two of them are alike, one is faded into the other.
+"""Where two motions are most alike, and one faded into the other there.
 
 Frames are compared by the places and velocities of the tracked bodies, seen from where the pelvis
 is and faces, and by which parts of the feet stand (after Kovar, Gleicher & Pighin 2002, "Motion
@@ -15,7 +15,6 @@ from numpy.typing import NDArray
 from scipy.spatial.distance import cdist
 from scipy.spatial.transform import Rotation
 
-from kinesis_neuro.body.models import Body
 from kinesis_neuro.errors import InvalidInputError
 from kinesis_neuro.motion.feet import detect_stance
 from kinesis_neuro.motion.reference import ReferenceMotion
@@ -69,6 +68,27 @@ def heading(qpos: FloatArray) -> FloatArray:
     return np.unwrap(np.arctan2(2 * (w * z + x * y), 1 - 2 * (y * y + z * z)))
 
 
+def travel(motion: ReferenceMotion) -> FloatArray:
+    """Mean velocity of the pelvis over the floor, seen from where it faces, shape (2,) [m/s].
+
+    Parameters
+    ----------
+    motion : ReferenceMotion
+
+    Examples
+    --------
+    >>> from kinesis_neuro import load_motion
+    >>> bool(np.allclose(travel(load_motion("walk").turn(1.0)), [0.0, -1.0], atol=0.05))
+    True
+    """
+    angle = -heading(motion.qpos)
+    x, y = motion.qvel[:, :2].T
+    turned = np.stack(
+        [np.cos(angle) * x - np.sin(angle) * y, np.sin(angle) * x + np.cos(angle) * y]
+    )
+    return np.asarray(turned.mean(axis=1))
+
+
 def features(motion: ReferenceMotion) -> FloatArray:
     """What frames are compared by, shape (n, n_features), [m].
 
@@ -80,7 +100,7 @@ def features(motion: ReferenceMotion) -> FloatArray:
     """
     body, frames = motion.body, motion.frames
     tracked = body.tracked_index
-    back = Rotation.from_euler("z", -heading(motion.qpos))
+    back = Rotation.from_euler("z", -heading(motion.qpos)[:, None])
     place = frames.body_position[:, tracked].copy()
     place[..., :2] -= motion.qpos[:, None, :2]
     speed = VELOCITY_TIME * frames.body_velocity[:, tracked]
@@ -183,21 +203,32 @@ def join(first: FloatArray, second: FloatArray, seam: Seam, fade: int) -> FloatA
     root = turn * Rotation.from_quat(moved[:, 3:7], scalar_first=True)
     moved[:, 3:7] = root.as_quat(scalar_first=True)
     part = np.linspace(0.0, 1.0, fade)
-    weight = (part**2 * (3 - 2 * part))[:, None]
+    weight = part**2 * (3 - 2 * part)
     old, new = first[seam.leave : last[0]], moved[:fade]
-    faded = (1 - weight) * old + weight * new
-    faded[:, 3:7] = _between(old[:, 3:7], new[:, 3:7], weight[:, 0])
+    faded = between(old, new, weight)
     return np.concatenate([first[: seam.leave], faded, moved[fade:]])
 
 
-def _between(old: FloatArray, new: FloatArray, weight: FloatArray) -> FloatArray:
-    """Quaternions (n, 4) on the way from old to new."""
-    a, b = (Rotation.from_quat(q, scalar_first=True) for q in (old, new))
-    step = (a.inv() * b).as_rotvec()
-    return (a * Rotation.from_rotvec(weight[:, None] * step)).as_quat(scalar_first=True)
+def between(old: FloatArray, new: FloatArray, weight: FloatArray) -> FloatArray:
+    """Poses on the way from old (weight 0) to new (weight 1), the root's rotation by slerp.
+
+    Parameters
+    ----------
+    old, new : ndarray, shape (n, nq)
+    weight : ndarray, shape (n,)
+    """
+    part = weight[:, None]
+    mixed = (1 - part) * old + part * new
+    a, b = (Rotation.from_quat(q[:, 3:7], scalar_first=True) for q in (old, new))
+    mixed[:, 3:7] = (a * Rotation.from_rotvec(part * (a.inv() * b).as_rotvec())).as_quat(
+        scalar_first=True
+    )
+    return mixed
 
 
-def lengthen(motion: ReferenceMotion, n_frames: int, limit: float) -> tuple[FloatArray, int] | None:
+def lengthen(
+    motion: ReferenceMotion, n_frames: int, limit: float
+) -> tuple[FloatArray, tuple[int, ...]] | None:
     """Poses of a motion that goes on for longer, by repeating the part after which it is alike.
 
     Parameters
@@ -211,17 +242,17 @@ def lengthen(motion: ReferenceMotion, n_frames: int, limit: float) -> tuple[Floa
     Returns
     -------
     poses : ndarray, shape (at least n_frames, nq)
-    repeats : int
-        How often the part is there; 1 for a motion that is long enough.
+    seams : tuple of int
+        Middles of the fades; none in a motion that is long enough, or periodic.
 
     None if no part of it can be repeated.
     """
     qpos = motion.qpos
     if len(qpos) >= n_frames:
-        return qpos, 1
+        return qpos, ()
     if motion.periodic:
         cycles = -(-n_frames // len(qpos))
-        return motion.loop(cycles).qpos, cycles
+        return motion.loop(cycles).qpos, ()
     fade = fade_frames(0.0, motion.rate)
     looks = features(motion)
     least = round(SHORTEST_CYCLE * motion.rate)
@@ -229,29 +260,10 @@ def lengthen(motion: ReferenceMotion, n_frames: int, limit: float) -> tuple[Floa
     seam = find_seam(looks, looks, fade, whole, whole, least)
     if seam is None or seam.distance > limit:
         return None
-    poses, repeats = qpos, 1
+    poses, seams = qpos, []
     while len(poses) < n_frames:
         # The end of what is there is the end of the motion, as often as it was repeated.
         leave = len(poses) - (len(qpos) - seam.leave)
         poses = join(poses, qpos, Seam(leave, seam.enter, seam.distance), fade)
-        repeats += 1
-    return poses, repeats
-
-
-def with_poses(body: Body, qpos: FloatArray, rate: float, **about: object) -> ReferenceMotion:
-    """Make a motion of joined poses: within the joints' limits, beginning at the origin.
-
-    Parameters
-    ----------
-    body : Body
-    qpos : ndarray, shape (n, nq)
-    rate : float
-        [Hz]
-    **about
-        See :meth:`ReferenceMotion.from_poses`.
-    """
-    poses = qpos.copy()
-    poses[:, :2] -= poses[0, :2]
-    low, high = body.model.jnt_range[1:].T
-    poses[:, 7:] = np.clip(poses[:, 7:], low, high)
-    return ReferenceMotion.from_poses(body, poses, rate, **about)  # type: ignore[arg-type]
+        seams.append(leave + fade // 2)
+    return poses, tuple(seams)

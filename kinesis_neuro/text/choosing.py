@@ -29,7 +29,7 @@ SLOW, FAST = 15, 85
 SPEED_TOLERANCE = 0.35
 """A speed in numbers is met by parts as near to it [m/s]."""
 _STRIDE = 0.25  # s between the beginnings of the parts that are looked at
-_SPEED_SCALE, _TURNING_SCALE = 0.4, 0.25  # what weighs as much as having to repeat a clip
+_SPEED_SCALE, _TURNING_SCALE = 0.25, 0.25  # what weighs as much as having to repeat a clip
 _REPEATED = 0.5
 
 

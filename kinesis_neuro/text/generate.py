@@ -4,16 +4,13 @@ from __future__ import annotations
 
 import re
 from collections.abc import Callable, Iterable
-from dataclasses import replace
 from pathlib import Path
 
 from kinesis_neuro.body.models import PHYSICS_RATE, Body, load_body
-from kinesis_neuro.motion.joining import with_poses
+from kinesis_neuro.motion.joined import joined_motion
 from kinesis_neuro.motion.library import BUILT_IN, load_motion
-from kinesis_neuro.motion.planting import plant_feet
 from kinesis_neuro.motion.reference import ReferenceMotion
 from kinesis_neuro.motion.repertoire import MotionLibrary
-from kinesis_neuro.motion.report import retarget_report
 from kinesis_neuro.text.choosing import Labelled
 from kinesis_neuro.text.matching import Encoder, match_clause
 from kinesis_neuro.text.sentence import read_sentence
@@ -66,7 +63,7 @@ def text_to_motion(
     Examples
     --------
     >>> motion = text_to_motion("walk for two seconds")
-    'walk for two seconds' -> walk (2 s), words 1.00: walk from 0.00 s for 2.00 s, 2 times over ...
+    'walk for two seconds' -> walk (2 s), words 1.00: walk from 0.00 s for 2.00 s (1.0...
     >>> motion.periodic, round(motion.duration)
     (False, 2)
     """
@@ -94,23 +91,21 @@ def tell(
     labels = set().union(*(m.words for m in movements.values()))
     clauses = read_sentence(sentence, labels)
     matches = [match_clause(clause, held, matcher, encoder) for clause in clauses]
-    poses, parts = join_clauses(clauses, matches, clips)
+    poses, seams, parts = join_clauses(clauses, matches, clips)
     for part in parts:
         if say is not None:
             say(str(part))
     used = [next(c.motion for c in clips if c.motion.name == part.clip) for part in parts]
-    made = with_poses(
-        clips[0].motion.body,
-        poses,
-        PHYSICS_RATE,
-        name=re.sub(r"[^a-z0-9]+", "_", sentence.lower()).strip("_")[:60],
-        source=f"text {sentence!r}, from "
+    about = {
+        "name": re.sub(r"[^a-z0-9]+", "_", sentence.lower()).strip("_")[:60],
+        "source": f"text {sentence!r}, from "
         + "; ".join(_unique(f"{m.name} ({m.source})" for m in used)),
-        licence=", ".join(_unique(m.licence for m in used)),
-    )
+        "licence": ", ".join(_unique(m.licence for m in used)),
+    }
+    body_of_clips = clips[0].motion.body
     notes = [str(part) for part in parts]
-    planted, _ = plant_feet(replace(made, report=retarget_report(made, notes=notes)))
-    return planted, parts
+    made = joined_motion(body_of_clips, poses, PHYSICS_RATE, seams, notes=notes, about=about)
+    return made, parts
 
 
 def _clips(

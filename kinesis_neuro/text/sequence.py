@@ -18,6 +18,7 @@ from kinesis_neuro.motion.joining import (
     find_seam,
     join,
     lengthen,
+    travel,
 )
 from kinesis_neuro.motion.reference import ReferenceMotion
 from kinesis_neuro.text.choosing import Labelled, Option, options_for
@@ -92,7 +93,7 @@ class _Piece:
     option: Option
     motion: ReferenceMotion
     looks: FloatArray
-    repeats: int
+    repeated: tuple[int, ...]
     seam: Seam | None
     fade: int
 
@@ -110,11 +111,12 @@ class _Track:
     offset: int
     begin: int
     end: int
+    seams: tuple[int, ...]
 
 
 def join_clauses(
     clauses: Sequence[Clause], matches: Sequence[Match], clips: Sequence[Labelled]
-) -> tuple[FloatArray, tuple[Part, ...]]:
+) -> tuple[FloatArray, tuple[int, ...], tuple[Part, ...]]:
     """Find a part of a clip for each clause, and join them.
 
     Parameters
@@ -129,6 +131,8 @@ def join_clauses(
     -------
     poses : ndarray, shape (n, nq)
         At the physics rate.
+    seams : tuple of int
+        Frames in the middle of the fades.
     parts : tuple of Part
 
     Raises
@@ -157,7 +161,8 @@ def join_clauses(
         _part(clause, match, each, end)
         for clause, match, each, end in zip(clauses, matches, tracks, ends, strict=True)
     )
-    return track.poses[: ends[-1] + 1], parts
+    seams = tuple(frame for frame in track.seams if frame <= ends[-1])
+    return track.poses[: ends[-1] + 1], seams, parts
 
 
 def _piece(option: Option, spare: float, track: _Track | None) -> _Piece | None:
@@ -171,13 +176,14 @@ def _piece(option: Option, spare: float, track: _Track | None) -> _Piece | None:
     least = round((LEAST_SHARE * option.seconds + spare) * PHYSICS_RATE)
     if longer is None and cut.n_frames < least:
         return None
-    poses, repeats = (cut.qpos, 1) if longer is None else longer
+    poses, repeated = (cut.qpos, ()) if longer is None else longer
     motion = ReferenceMotion.from_poses(clip.body, poses, PHYSICS_RATE, name=clip.name)
     looks = features(motion)
     if track is None:
-        return _Piece(option, motion, looks, repeats, None, 0)
+        return _Piece(option, motion, looks, repeated, None, 0)
     before = track.piece
-    fade = fade_frames(option.speed - before.option.speed, PHYSICS_RATE)
+    change = float(np.linalg.norm(travel(motion) - travel(before.motion)))
+    fade = fade_frames(change, PHYSICS_RATE)
     window = round(WINDOW * PHYSICS_RATE)
     # A clause is there for a while before the next one begins.
     earliest = max(track.end - window, (track.begin + track.end) // 2)
@@ -190,19 +196,23 @@ def _piece(option: Option, spare: float, track: _Track | None) -> _Piece | None:
     )
     if seam is None or seam.distance > LARGEST_SEAM:
         return None
-    return _Piece(option, motion, looks, repeats, seam, fade)
+    return _Piece(option, motion, looks, repeated, seam, fade)
 
 
 def _after(track: _Track | None, piece: _Piece) -> _Track:
     """Put a piece behind what is there."""
     frames = round(piece.option.seconds * PHYSICS_RATE)
     if track is None or piece.seam is None:
-        return _Track(piece.motion.qpos, piece, 0, 0, min(frames, piece.motion.n_frames - 1))
+        last = min(frames, piece.motion.n_frames - 1)
+        return _Track(piece.motion.qpos, piece, 0, 0, last, piece.repeated)
     leave = piece.seam.leave + track.offset
     poses = join(track.poses, piece.motion.qpos, Seam(leave, piece.seam.enter, 0.0), piece.fade)
     begin = leave + piece.fade // 2
     end = min(begin + frames, len(poses) - 1)
-    return _Track(poses, piece, leave - piece.seam.enter, begin, end)
+    offset = leave - piece.seam.enter
+    kept = [frame for frame in track.seams if frame < leave]
+    own = [frame + offset for frame in piece.repeated if frame + offset > begin]
+    return _Track(poses, piece, offset, begin, end, (*kept, begin, *own))
 
 
 def _part(clause: Clause, match: Match, track: _Track, end: int) -> Part:
@@ -216,7 +226,7 @@ def _part(clause: Clause, match: Match, track: _Track, end: int) -> Part:
         (start % option.motion.n_frames) / PHYSICS_RATE,
         (end - track.begin) / PHYSICS_RATE,
         option.seconds,
-        piece.repeats,
+        1 + sum(frame + track.offset < end for frame in piece.repeated),
         option.speed,
         option.turning,
         None if piece.seam is None else piece.seam.distance,
