@@ -49,6 +49,7 @@ if TYPE_CHECKING:
     from kinesis_neuro.nwb import read_nwb as read_nwb
     from kinesis_neuro.nwb import write_nwb as write_nwb
     from kinesis_neuro.record import record as record
+    from kinesis_neuro.text.generate import text_to_motion as text_to_motion
 
     from . import synthetic as synthetic
 
@@ -81,6 +82,7 @@ _MODULE_OF = {
     "record": "kinesis_neuro.record",
     "segment_cycles": "kinesis_neuro.emg.cycles",
     "static_optimization": "kinesis_neuro.motion.inverse",
+    "text_to_motion": "kinesis_neuro.text.generate",
     "train": "kinesis_neuro.learn.trainer",
     "write_netcdf": "kinesis_neuro.netcdf",
     "write_nwb": "kinesis_neuro.nwb",

@@ -93,6 +93,27 @@ class Record:
 
 
 @dataclass(frozen=True)
+class Text:
+    """Let a policy follow a sentence, or a text-to-motion model's file, and record it."""
+
+    sentence: tyro.conf.Positional[str]
+    """English, such as "walk forward slowly, then turn left"; or a motion file (.npy, .pkl)."""
+    out: Path | None = None
+    """File to write (.nc); what was understood is shown all the same if not given."""
+    policy: str = "walk"
+    """Name of a shipped policy, or a policy's folder."""
+    library: Path | None = None
+    """Motion library to choose clips from; the built-in gait if not given."""
+    keys: Path | None = None
+    """Key file of the clips that may be used; all if not given."""
+    matcher: str = "auto"
+    """'words', 'encoder' (extra 'text'), or 'auto': the encoder where words do not do."""
+    keep: Path | None = None
+    """Folder of a new motion library to write the motion to."""
+    seed: int = 0
+
+
+@dataclass(frozen=True)
 class Render:
     """Film a recording or a policy (.mp4 or .gif), with the reference as a ghost; headless."""
 
@@ -173,7 +194,9 @@ class Report(Compare):
     """Page to write."""
 
 
-Command = Demo | Train | Mine | Distill | Evaluate | Record | Render | Export | Figures | Compare
+Command = (
+    Demo | Train | Mine | Distill | Evaluate | Record | Text | Render | Export | Figures | Compare
+)
 
 
 def run(command: Command) -> None:
@@ -232,6 +255,8 @@ def run(command: Command) -> None:
         print(f"Wrote {page}")
     elif isinstance(command, Compare):
         _compare(command)
+    elif isinstance(command, Text):
+        _text(command)
     elif isinstance(command, Render):
         from kinesis_neuro.filming import film
 
@@ -265,6 +290,32 @@ def run(command: Command) -> None:
         )
         write_netcdf(recording, command.out)
         print(f"Wrote {recording.sizes['time']} samples to {command.out}")
+
+
+def _text(command: Text) -> None:
+    from kinesis_neuro.follow_text import follow, motion_of
+    from kinesis_neuro.motion.splits import read_keys
+    from kinesis_neuro.netcdf import write_netcdf
+
+    keys = None if command.keys is None else read_keys(command.keys)
+    if command.out is None and command.keep is None:
+        print(motion_of(command.sentence, command.library, keys=keys, matcher=command.matcher))
+        return
+    recording = follow(
+        command.sentence,
+        command.policy,
+        command.library,
+        keys=keys,
+        matcher=command.matcher,
+        seed=command.seed,
+        keep=command.keep,
+    )
+    fell = "fell" if recording.attrs["n_falls"] else "came to the end"
+    seconds = recording.sizes["time"] / recording.attrs["sampling_rate"]
+    print(f"Policy {command.policy!r} {fell} after {seconds:.2f} s")
+    if command.out is not None:
+        write_netcdf(recording, command.out)
+        print(f"Wrote {command.out}")
 
 
 def _compare(command: Compare) -> None:
@@ -339,6 +390,7 @@ def main(arguments: list[str] | None = None) -> None:
                 "distill": Distill,
                 "evaluate": Evaluate,
                 "record": Record,
+                "text": Text,
                 "render": Render,
                 "export": Export,
                 "figures": Figures,

@@ -3,19 +3,23 @@
 from __future__ import annotations
 
 import re
-from collections.abc import Callable, Iterable
+from collections.abc import Callable, Iterable, Sequence
+from dataclasses import replace
 from pathlib import Path
 
 from kinesis_neuro.body.models import PHYSICS_RATE, Body, load_body
+from kinesis_neuro.motion.clips import speed_and_turning
 from kinesis_neuro.motion.joined import joined_motion
 from kinesis_neuro.motion.library import BUILT_IN, load_motion
+from kinesis_neuro.motion.quality import gate
 from kinesis_neuro.motion.reference import ReferenceMotion
 from kinesis_neuro.motion.repertoire import MotionLibrary
-from kinesis_neuro.text.choosing import Labelled
-from kinesis_neuro.text.matching import Encoder, match_clause
-from kinesis_neuro.text.sentence import read_sentence
+from kinesis_neuro.motion.report import retarget_report
+from kinesis_neuro.text.choosing import TURNING, Labelled
+from kinesis_neuro.text.matching import Encoder, Match, match_clause
+from kinesis_neuro.text.sentence import Clause, read_sentence
 from kinesis_neuro.text.sequence import Part, join_clauses
-from kinesis_neuro.text.vocabulary import Movement, movement_named, movements_of
+from kinesis_neuro.text.vocabulary import RUN, TURN, Movement, movement_named, movements_of
 
 
 def text_to_motion(
@@ -91,6 +95,7 @@ def tell(
     labels = set().union(*(m.words for m in movements.values()))
     clauses = read_sentence(sentence, labels)
     matches = [match_clause(clause, held, matcher, encoder) for clause in clauses]
+    matches = running_on(matches, clauses, clips)
     poses, seams, parts = join_clauses(clauses, matches, clips)
     for part in parts:
         if say is not None:
@@ -104,8 +109,38 @@ def tell(
     }
     body_of_clips = clips[0].motion.body
     notes = [str(part) for part in parts]
+    if not seams:
+        cut = _cut(used[0], parts[0])
+        report = retarget_report(cut, notes=notes)
+        return gate(replace(cut, **about, report=report, library=None))[0], parts
     made = joined_motion(body_of_clips, poses, PHYSICS_RATE, seams, notes=notes, about=about)
     return made, parts
+
+
+def running_on(
+    matches: Sequence[Match], clauses: Sequence[Clause], clips: Sequence[Labelled]
+) -> list[Match]:
+    """Who runs and then turns goes on running, where there are clips of runs to that side.
+
+    Examples
+    --------
+    >>> clauses = read_sentence("run, then turn left")
+    >>> matches = [match_clause(c, {m: movement_named(m) for m in (RUN, TURN)}) for c in clauses]
+    >>> [match.movement.name for match in running_on(matches, clauses, [])]
+    ['run', 'turn']
+    """
+    sides = {
+        "left" if turning > 0 else "right"
+        for clip in clips
+        if clip.movement == RUN and abs(turning := speed_and_turning(clip.motion)[1]) > TURNING
+    }
+    found: list[Match] = []
+    for match, clause in zip(matches, clauses, strict=True):
+        runs = bool(found) and found[-1].movement.name == RUN
+        if runs and match.movement.name == TURN and clause.side in sides:
+            match = replace(match, movement=found[-1].movement)
+        found.append(match)
+    return found
 
 
 def _clips(
@@ -126,6 +161,14 @@ def _clips(
         )
     ]
     return clips, movements, {m.name: m for m in movements.values()}
+
+
+def _cut(clip: ReferenceMotion, part: Part) -> ReferenceMotion:
+    """The part of one clip, with the ground forces that were measured with it."""
+    stop = part.start + part.seconds
+    if clip.periodic:
+        clip = clip.loop(int(stop / clip.duration) + 1)
+    return clip.slice(part.start, stop)
 
 
 def _unique(texts: Iterable[str]) -> list[str]:

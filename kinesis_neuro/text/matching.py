@@ -110,7 +110,7 @@ def match_clause(
     if by_words:
         if unknown or not named:
             raise InvalidInputError(
-                f"{clause.text!r}: {_listed(unknown) or 'nothing in it'} is not in the vocabulary. "
+                f"{clause.text!r}: not in the vocabulary: {_listed(unknown) or 'any movement'}. "
                 f"There are clips of: {_movements(held.values())}. Only English is understood"
                 + ("." if has_encoder() else "; the extra 'text' brings a sentence encoder.")
             )

@@ -148,10 +148,15 @@ def join_clauses(
         options = options_for(clause, match.movement.name, clips, spare)[:_LOOKED_AT]
         pieces = [piece for o in options if (piece := _piece(o, spare, track)) is not None]
         if not pieces:
+            seconds = max(option.seconds for option in options)
+            before = ""
+            if track is not None:
+                name = track.piece.motion.name
+                before = f", or they are nowhere nearer than {LARGEST_SEAM:g} m to {name}"
             raise InvalidInputError(
-                f"{clause.text!r}: its clips ({', '.join(o.motion.name for o in options)}) are too "
-                f"short and cannot be repeated, or are more than {LARGEST_SEAM:g} m from what goes "
-                "before where they are most alike."
+                f"{clause.text!r}: the clips that suit it "
+                f"({', '.join(o.motion.name for o in options)}) last less than {seconds:.1f} s and "
+                f"no part of them can be repeated{before}. Ask for less, or give more clips."
             )
         track = _after(track, min(pieces, key=lambda piece: piece.cost))
         tracks.append(track)
