@@ -114,6 +114,17 @@ class Text:
 
 
 @dataclass(frozen=True)
+class View:
+    """Watch a policy or a recording in MuJoCo's viewer; the keys stand on the screen."""
+
+    source: tyro.conf.Positional[str] = "walk"
+    """A policy's name or folder, or the file of a recording (.nc or .nwb)."""
+    motion: str = ""
+    """What the policy follows, or the recording followed."""
+    seed: int = 0
+
+
+@dataclass(frozen=True)
 class Render:
     """Film a recording or a policy (.mp4 or .gif), with the reference as a ghost; headless."""
 
@@ -195,7 +206,18 @@ class Report(Compare):
 
 
 Command = (
-    Demo | Train | Mine | Distill | Evaluate | Record | Text | Render | Export | Figures | Compare
+    Demo
+    | Train
+    | Mine
+    | Distill
+    | Evaluate
+    | Record
+    | Text
+    | View
+    | Render
+    | Export
+    | Figures
+    | Compare
 )
 
 
@@ -257,6 +279,10 @@ def run(command: Command) -> None:
         _compare(command)
     elif isinstance(command, Text):
         _text(command)
+    elif isinstance(command, View):
+        from kinesis_neuro.view import view
+
+        view(command.source, command.motion or None, seed=command.seed)
     elif isinstance(command, Render):
         from kinesis_neuro.filming import film
 
@@ -391,6 +417,7 @@ def main(arguments: list[str] | None = None) -> None:
                 "evaluate": Evaluate,
                 "record": Record,
                 "text": Text,
+                "view": View,
                 "render": Render,
                 "export": Export,
                 "figures": Figures,
