@@ -25,7 +25,7 @@ MOST_CLAUSES = 12
 LONGEST_DURATION = 60.0
 """Of a clause [s]."""
 
-_NUMBER = r"(?P<n>\d+(?:[.,]\d+)?|" + "|".join(sorted(NUMBERS, key=len, reverse=True)) + ")"
+_NUMBER = r"(?P<n>\d+(?:[.,]\d+)?|half an?|" + "|".join(sorted(NUMBERS, key=len, reverse=True)) + ")"
 _QUANTITY = {
     "duration": rf"{_NUMBER}\s*(?:of\s+)?(?P<u>seconds?|secs?|s|minutes?|mins?)\b",
     "speed": rf"{_NUMBER}\s*(?P<u>m/s|meters? (?:a|per) second|metres? (?:a|per) second)",
@@ -209,7 +209,10 @@ def _clause(text: str, known: frozenset[str]) -> Clause:
 
 def _value(match: re.Match[str]) -> float:
     said = match["n"]
-    value = NUMBERS[said] if said in NUMBERS else float(said.replace(",", "."))
+    if said.startswith("half"):
+        value = 0.5
+    else:
+        value = NUMBERS[said] if said in NUMBERS else float(said.replace(",", "."))
     return 60.0 * value if match["u"].startswith("min") else value
 
 
