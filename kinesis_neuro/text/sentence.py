@@ -25,7 +25,8 @@ MOST_CLAUSES = 12
 LONGEST_DURATION = 60.0
 """Of a clause [s]."""
 
-_NUMBER = r"(?P<n>\d+(?:[.,]\d+)?|half an?|" + "|".join(sorted(NUMBERS, key=len, reverse=True)) + ")"
+_WORDS = "|".join(sorted(NUMBERS, key=len, reverse=True))
+_NUMBER = rf"(?P<n>\d+(?:[.,]\d+)?|half an?|{_WORDS})"
 _QUANTITY = {
     "duration": rf"{_NUMBER}\s*(?:of\s+)?(?P<u>seconds?|secs?|s|minutes?|mins?)\b",
     "speed": rf"{_NUMBER}\s*(?P<u>m/s|meters? (?:a|per) second|metres? (?:a|per) second)",
