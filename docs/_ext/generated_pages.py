@@ -29,10 +29,12 @@ LOGGER = getLogger(__name__)
 PARTS = {
     "body": "Bodies",
     "motion": "Reference motions",
+    "text": "Sentences to motions",
     "env": "The imitation task",
     "learn": "Learning",
     "": "Recording, evaluation and files",
     "render": "Films",
+    "view": "The viewer",
     "nwb": "NWB",
     "emg": "EMG",
     "analysis": "Analyses",

@@ -181,6 +181,28 @@ def test_the_sentence_encoder_itself(sentence: str, movement: str) -> None:
     assert match_clause(one(sentence), HELD, "encoder").movement.name == movement
 
 
+@pytest.mark.slow
+@pytest.mark.filterwarnings("ignore")
+@pytest.mark.parametrize(
+    "sentence",
+    [
+        "marche lentement",
+        "corre hacia la izquierda",
+        "lauf schnell",
+        "correre in avanti",
+        "the weather is nice",
+        "eat an apple",
+        "sing a song",
+        "do a cartwheel",
+        "wave hello",
+    ],
+)
+def test_the_sentence_encoder_refuses(sentence: str) -> None:
+    pytest.importorskip(matching.ENCODER_PACKAGE, reason="the extra 'text' is not installed")
+    with pytest.raises(InvalidInputError, match=r"like no movement|no clip of"):
+        match_clause(one(sentence), HELD, "encoder")
+
+
 def clip(name: str, skill: str) -> Clip:
     return Clip(name, skill, "anna", 0, 300, 150.0, 1.0, 0.0, None, None, "", "", "")
 
