@@ -13,6 +13,7 @@ from kinesis_neuro.text.vocabulary import (
     FILLERS,
     LEFT,
     MOVEMENTS,
+    NEGATIONS,
     NUMBERS,
     RIGHT,
     SLOW,
@@ -183,6 +184,10 @@ def _clause(text: str, known: frozenset[str]) -> Clause:
             left = re.sub(rf"\b{word}\b", " ", left)
     words = _WORD.findall(left)
     there = set(words)
+    if denied := sorted(there & NEGATIONS):
+        raise InvalidInputError(
+            f"{text!r}: what is not to be done is not understood ({', '.join(denied)}). Say what is."
+        )
     if there & {"around", "about"} and there & {"turn", "turns", "turning"}:
         found.setdefault("angle", 180.0)
     if there & LEFT and there & RIGHT:

@@ -139,6 +139,11 @@ RIGHT = frozenset("right rightward rightwards clockwise".split())
 STRAIGHT = frozenset("forward forwards ahead straight onward onwards".split())
 BACK = frozenset("backward backwards back reverse retreat retreats".split())
 
+NEGATIONS = frozenset(
+    "not no never without don't doesn't won't cannot can't instead except".split()
+)
+"""Words that turn a clause into its contrary, which nothing here understands."""
+
 _NUMBERS = (
     "zero one two three four five six seven eight nine ten eleven twelve thirteen fourteen fifteen "
     "sixteen seventeen eighteen nineteen twenty"

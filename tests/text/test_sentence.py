@@ -78,6 +78,7 @@ def test_what_a_clause_asks_for(sentence: str, name: str, value: object) -> None
         ("gehe langsam vorwärts", "ä.*Only English"),
         ("向前走", "Only English"),
         ("walk left and right at once", "left and right"),
+        ("do not walk", r"not understood \(not\)"),
         ("walk for 600 seconds", "at most 60"),
         ("walk 0 m", "more than 0"),
         (". then . then", "1 to 12 clauses, got 0"),
