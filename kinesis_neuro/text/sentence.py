@@ -185,8 +185,9 @@ def _clause(text: str, known: frozenset[str]) -> Clause:
     words = _WORD.findall(left)
     there = set(words)
     if denied := sorted(there & NEGATIONS):
+        said = ", ".join(denied)
         raise InvalidInputError(
-            f"{text!r}: what is not to be done is not understood ({', '.join(denied)}). Say what is."
+            f"{text!r}: what is not to be done is not understood ({said}). Say what is."
         )
     if there & {"around", "about"} and there & {"turn", "turns", "turning"}:
         found.setdefault("angle", 180.0)
