@@ -58,6 +58,7 @@ LONGEST = 60.0  # s
 
 def build(library: Path, keys: Path | None, work: Path) -> None:
     """Make motions of the sentences, and write what was understood beside them."""
+    work.mkdir(parents=True, exist_ok=True)
     shelf = MotionLibrary(library, None if keys is None else read_keys(keys))
     entries, told = [], []
     for sentence in SENTENCES:

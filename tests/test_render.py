@@ -369,7 +369,9 @@ def followed_recording(walk: ReferenceMotion, ahead: float = 0.0) -> xr.Dataset:
     """The body `ahead` of its reference [m], which it otherwise follows exactly."""
     body = walk.body
     recording = recording_of(walk)
-    recording["root_position"][:, 1] -= ahead
+    root = recording["root_position"].values.copy()  # not the motion's own
+    root[:, 1] -= ahead
+    recording["root_position"] = recording["root_position"].copy(data=root)
     phase = np.arange(walk.n_frames) / walk.n_frames
     place = walk.frames.body_position[:, [body.segments.index(body.tracked_bodies[0])]]
     recording = recording.assign(

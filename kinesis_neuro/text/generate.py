@@ -6,6 +6,7 @@ import re
 from collections.abc import Callable, Iterable, Sequence
 from dataclasses import replace
 from pathlib import Path
+from typing import Any
 
 from kinesis_neuro.body.models import PHYSICS_RATE, Body, load_body
 from kinesis_neuro.motion.clips import speed_and_turning
@@ -101,7 +102,7 @@ def tell(
         if say is not None:
             say(str(part))
     used = [next(c.motion for c in clips if c.motion.name == part.clip) for part in parts]
-    about = {
+    about: dict[str, Any] = {
         "name": re.sub(r"[^a-z0-9]+", "_", sentence.lower()).strip("_")[:60],
         "source": f"text {sentence!r}, from "
         + "; ".join(_unique(f"{m.name} ({m.source})" for m in used)),
