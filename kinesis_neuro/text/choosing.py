@@ -220,12 +220,7 @@ def step_time(motion: ReferenceMotion) -> float:
     True
     """
     stance = detect_stance(motion.body, motion.frames, motion.rate)
-    heels = [k for k, name in enumerate(stance_names(motion)) if name.startswith("calcn")]
+    heels = [k for k, name in enumerate(motion.body.contacts) if name.startswith("calcn")]
     touches = sum(len([s for s, _ in stance.intervals(k) if s > 0]) for k in heels)
     seconds = motion.duration / touches if touches else motion.duration
     return float(np.clip(seconds, 0.25, 1.5))
-
-
-def stance_names(motion: ReferenceMotion) -> tuple[str, ...]:
-    """Segments of the feet, in the order of a stance's columns."""
-    return motion.body.contacts

@@ -11,7 +11,7 @@ from typing import Any
 from kinesis_neuro.body.models import PHYSICS_RATE, Body, load_body
 from kinesis_neuro.motion.clips import speed_and_turning
 from kinesis_neuro.motion.joined import joined_motion
-from kinesis_neuro.motion.library import BUILT_IN, load_motion
+from kinesis_neuro.motion.library import load_motion
 from kinesis_neuro.motion.quality import gate
 from kinesis_neuro.motion.reference import ReferenceMotion
 from kinesis_neuro.motion.repertoire import MotionLibrary
@@ -21,6 +21,10 @@ from kinesis_neuro.text.matching import Encoder, Match, match_clause
 from kinesis_neuro.text.sentence import Clause, read_sentence
 from kinesis_neuro.text.sequence import Part, join_clauses
 from kinesis_neuro.text.vocabulary import RUN, TURN, Movement, movement_named, movements_of
+
+
+BUILT_IN = "walk"
+"""The gait that there is where no library is given."""
 
 
 def text_to_motion(
@@ -151,8 +155,8 @@ def _clips(
     if library is None:
         plant = load_body(body) if isinstance(body, str) else body
         walk = movement_named("walk")
-        gaits = [load_motion(name, plant) for name in BUILT_IN]
-        return [Labelled(m, walk.name) for m in gaits], {BUILT_IN[0]: walk}, {walk.name: walk}
+        gait = load_motion(BUILT_IN, plant)
+        return [Labelled(gait, walk.name)], {gait.name: walk}, {walk.name: walk}
     shelf = library if isinstance(library, MotionLibrary) else MotionLibrary(library)
     movements = movements_of(shelf.clips)
     clips = [
