@@ -22,7 +22,6 @@ from kinesis_neuro.text.sentence import Clause, read_sentence
 from kinesis_neuro.text.sequence import Part, join_clauses
 from kinesis_neuro.text.vocabulary import RUN, TURN, Movement, movement_named, movements_of
 
-
 BUILT_IN = "walk"
 """The gait that there is where no library is given."""
 
