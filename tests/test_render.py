@@ -13,7 +13,6 @@ import numpy as np
 import pytest
 import xarray as xr
 
-from kinesis_neuro import filming
 from kinesis_neuro.body.models import load_body
 from kinesis_neuro.errors import (
     IncompatibleError,
@@ -21,13 +20,10 @@ from kinesis_neuro.errors import (
     MissingDependencyError,
     WriteError,
 )
-from kinesis_neuro.filming import followed
 from kinesis_neuro.motion.library import load_motion
 from kinesis_neuro.motion.reference import FEET, ReferenceMotion
-from kinesis_neuro.netcdf import write_netcdf
-from kinesis_neuro.record import record
 from kinesis_neuro.render import backend as drawing
-from kinesis_neuro.render import film, ghost, gl, render_filmstrip, render_video, strip, video
+from kinesis_neuro.render import film, gl, render_filmstrip, render_video, strip, video
 from kinesis_neuro.render.lines import LineRenderer
 from kinesis_neuro.render.poses import read_poses
 from kinesis_neuro.schema import make_variable
@@ -364,94 +360,6 @@ def test_bad_input_is_named(
 def test_another_version_of_the_body_is_said(recording: xr.Dataset) -> None:
     with pytest.warns(UserWarning, match="other parameters of the body 'legs'"):
         read_poses(recording.assign_attrs(body_hash="0" * 64))
-
-
-def followed_recording(walk: ReferenceMotion, ahead: float = 0.0) -> xr.Dataset:
-    """The body `ahead` of its reference [m], which it otherwise follows exactly."""
-    body = walk.body
-    recording = recording_of(walk)
-    root = recording["root_position"].values.copy()  # not the motion's own
-    root[:, 1] -= ahead
-    recording["root_position"] = recording["root_position"].copy(data=root)
-    phase = np.arange(walk.n_frames) / walk.n_frames
-    place = walk.frames.body_position[:, [body.segments.index(body.tracked_bodies[0])]]
-    recording = recording.assign(
-        reference_phase=("time", phase),
-        reference_position=(("time", "body", "space"), place),
-    )
-    recording = recording.assign_coords(body=[body.tracked_bodies[0]])
-    return recording.assign_attrs(motion="walk", motion_hash=walk.hash)
-
-
-def blueness(picture: np.ndarray) -> float:
-    """Part of the pixels in which blue stands out from red."""
-    red, blue = picture[..., 0].astype(int), picture[..., 2].astype(int)
-    return float((blue - red > 45).mean())
-
-
-def test_the_ghost_is_the_reference(walk: ReferenceMotion) -> None:
-    recording = followed_recording(walk, 0.4)
-    np.testing.assert_allclose(ghost.reference_poses(recording, walk), walk.qpos, atol=1e-9)
-    cycle = load_motion("walk")
-    with pytest.raises(IncompatibleError, match="'walk', which is not the motion"):
-        ghost.reference_poses(recording, cycle.turn(1.0))
-    with pytest.raises(InvalidInputError, match="lacks reference_phase"):
-        ghost.reference_poses(recording.drop_vars("reference_phase"), walk)
-
-
-def test_the_ghost_of_a_cycle_goes_on_with_the_recording(walk: ReferenceMotion) -> None:
-    """Phases of one cycle, repeated; the pelvis' recorded place says how far it has gone."""
-    cycle = load_motion("walk")
-    recording = followed_recording(walk)
-    phase = (np.arange(walk.n_frames) % cycle.n_frames) / cycle.n_frames
-    recording = recording.assign(reference_phase=("time", phase))
-    recording.attrs["motion_hash"] = cycle.hash
-    np.testing.assert_allclose(ghost.reference_poses(recording, cycle), walk.qpos, atol=1e-9)
-
-
-@pytest.mark.parametrize("backend", ["gl", "lines"])
-def test_the_ghost_is_seen(walk: ReferenceMotion, backend: str) -> None:
-    recording = followed_recording(walk, 0.4)
-
-    def draw(reference: ReferenceMotion | None) -> np.ndarray:
-        poses = read_poses(recording, reference=reference).at(np.array([0.5]))
-        if backend == "lines":
-            return next(iter(film.line_frames(poses, SIZE, **LOOK)))
-        name = gl.available_gl()
-        if name is None:
-            pytest.skip("no OpenGL that draws without a screen")
-        return next(iter(gl.gl_frames(poses, SIZE, gl=name, **LOOK)))
-
-    alone, both = draw(None), draw(walk)
-    assert blueness(both) > blueness(alone) + 0.004
-    # Its trunk lies behind the body's: to the left of a body that walks to the right.
-    new = np.abs(both.astype(int) - alone).max(axis=-1) > 30
-    assert np.flatnonzero(new[:50].any(axis=0)).mean() < SIZE[0] / 2 - 10
-
-
-def test_a_film_of_a_file_finds_its_reference(
-    walk: ReferenceMotion, tmp_path: Path, caplog: pytest.LogCaptureFixture
-) -> None:
-    cycle = load_motion("walk")
-    recording = record("walk", duration=0.2, seed=0)
-    write_netcdf(recording, tmp_path / "walk.nc")
-    found = followed(recording)
-    assert found is not None and found.hash == cycle.hash
-    recording.attrs["motion"] = "a_dream"
-    with caplog.at_level(logging.WARNING):
-        assert followed(recording) is None
-    assert "No ghost: the motion 'a_dream' is not at hand" in caplog.text
-    with pytest.raises(IncompatibleError, match="not the motion"):
-        followed(recording, walk)
-    out = filming.film(
-        tmp_path / "walk.nc",
-        tmp_path / "walk.gif",
-        motion="walk",
-        fps=15,
-        size=SIZE,
-        backend="lines",
-    )
-    assert len(frames_of(out)) == 3
 
 
 def test_progress_is_told(recording: xr.Dataset, tmp_path: Path) -> None:
