@@ -33,11 +33,12 @@ from kinesis_neuro.motion.files import read_motion_file
 from kinesis_neuro.motion.library import load_motion
 from kinesis_neuro.motion.planting import plant_feet
 from kinesis_neuro.motion.quality import Quality, gate
+from kinesis_neuro.motion.reference import ReferenceMotion
 from kinesis_neuro.motion.repertoire import MotionLibrary, is_library
 from kinesis_neuro.motion.retarget import retarget_assessed
 from kinesis_neuro.motion.retarget_config import RetargetConfig
 from kinesis_neuro.motion.splits import check_splits, split_by_person, write_keys
-from kinesis_neuro.motion.variants import faster
+from kinesis_neuro.motion.variants import faster, low_passed
 
 # Whole people (and, of generated clips, whole draws) are held out. The long walks, the turning
 # runs and the recording behind the built-in gait are for training.
@@ -46,6 +47,8 @@ HELD_OUT = {
     "test": ("opencap_subject4", "hamner2013", "mdm_4"),
 }
 TEMPO = 1.25
+WALKING, RUNNING = 6.0, 10.0
+"""Cut-off of the poses [Hz]."""
 REPAIR = RetargetConfig(on_fault="repair")
 DEEPMIMIC = ("Peng et al. 2018, DeepMimic", "MIT")
 NIMBLE = "nimblephysics test data"
@@ -179,10 +182,29 @@ def build(plan: Planned, folder: Path, body_name: str) -> tuple[Entry, Quality]:
     else:
         data = read_motion_file(path, **plan.options)
         motion, quality = retarget_assessed(data, body, REPAIR, **about)
+    if motion.contact is None:
+        motion, quality = smoothed(motion, quality, RUNNING if "run" in plan.skill else WALKING)
     if plan.tempo != 1.0:
         motion = faster(motion, plan.tempo)
     motion = replace(motion, name=plan.name)
     return Entry(motion, plan.skill, plan.person, summary(quality)), quality
+
+
+def smoothed(
+    motion: ReferenceMotion, quality: Quality, cutoff: float
+) -> tuple[ReferenceMotion, Quality]:
+    """Without the jerks of sampling and planting, where the clip stays as good as it was.
+
+    Retargeted clips have joint accelerations twice those of what people do, and the muscles would
+    have to follow them.
+    """
+    try:
+        smooth, found = gate(low_passed(motion, cutoff), REPAIR.limits)
+    except KinesisError:
+        return motion, quality
+    if smooth.n_frames < motion.n_frames:
+        return motion, quality
+    return smooth, replace(found, position_error=quality.position_error)
 
 
 def summary(quality: Quality) -> str:
