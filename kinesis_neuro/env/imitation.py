@@ -13,6 +13,7 @@ from kinesis_neuro.body.anatomy import upper_joints
 from kinesis_neuro.body.models import PHYSICS_RATE, Body
 from kinesis_neuro.env import terms
 from kinesis_neuro.env.config import ImitationConfig
+from kinesis_neuro.env.device.features import check_backend, warp_simulation
 from kinesis_neuro.env.drive import Drive
 from kinesis_neuro.env.lanes import Stepper
 from kinesis_neuro.env.observation import Observer, tracked_bodies
@@ -82,6 +83,11 @@ class ImitationEnv:
         Of the motions, where it has been built already.
     streams : Streams, optional
         Random numbers that each environment has to itself, in place of one generator for all.
+    backend : {"mujoco", "warp"}
+        Whose physics: MuJoCo's on processors, or MuJoCo Warp's on a device, with everything else
+        on a processor.
+    device : str
+        Of MuJoCo Warp: ``cpu``, ``cuda`` or ``cuda:1``.
     """
 
     def __init__(
@@ -95,7 +101,10 @@ class ImitationEnv:
         auto_reset: bool = True,
         table: ReferenceTable | None = None,
         streams: Streams | None = None,
+        backend: str = "mujoco",
+        device: str = "cpu",
     ) -> None:
+        check_backend(backend, device if backend == "warp" else "cpu")
         self.config = config or ImitationConfig()
         self.goal = self.config.goal.make()
         self.table = table or self.goal.table(motions, self.config, n_envs)
@@ -104,7 +113,11 @@ class ImitationEnv:
         self.rng = np.random.default_rng(seed)
         self.streams = streams
         draws = self.draws(np.arange(n_envs))
-        self.simulation = self.goal.simulation(self.config, self.table, n_envs, n_threads, draws)
+        self.simulation = (
+            warp_simulation(self.config, self.body, n_envs, device)
+            if backend == "warp"
+            else self.goal.simulation(self.config, self.table, n_envs, n_threads, draws)
+        )
         # A goal may look at all bodies at once; without one, each is by itself.
         self._separable = type(self.goal) is Goal
         self._stepper = Stepper(self, self._separable)

@@ -67,20 +67,20 @@ class Observer:
         self._joints = joints
         self._mirror = Mirror(self.body, joints, action_channels, self.goal.images())
         self.action_order, self.action_signs = self._mirror.action
-        self._mirrored_rows = _left_ahead(table)
-        self._widths: dict[str, int] | None = None
+        self.mirrored_rows = _left_ahead(table)
+        self.widths: dict[str, int] | None = None
 
     @functools.cached_property
     def image(self) -> tuple[NDArray[np.intp], NDArray[np.float32]]:
         """Permutation and signs of an observation's mirror image, once one has been made."""
-        assert self._widths is not None
-        return self._mirror.observation(self._widths)
+        assert self.widths is not None
+        return self._mirror.observation(self.widths)
 
     def mirrored(self, motion: IntArray, frame: IntArray) -> NDArray[np.bool_]:
         """Environments that are shown to the policy from the other side now."""
         if not self.config.mirror:
             return np.zeros(motion.size, dtype=bool)
-        return self._mirrored_rows[self.table.at(motion, frame).rows]
+        return self.mirrored_rows[self.table.at(motion, frame).rows]
 
     def unmirrored(self, action: FloatArray, motion: IntArray, frame: IntArray) -> FloatArray:
         """Actions in the body's own sides."""
@@ -100,8 +100,8 @@ class Observer:
     ) -> NDArray[np.float32]:
         """Observations of the bodies that are looked at, shape (n_envs, n_observations)."""
         blocks = self.blocks(simulation, motion, frame)
-        if self._widths is None:
-            self._widths = {k: v.shape[1] for k, v in blocks.items()}
+        if self.widths is None:
+            self.widths = {k: v.shape[1] for k, v in blocks.items()}
         observation = np.concatenate(list(blocks.values()), axis=1, dtype=np.float32)
         mirrored = self.mirrored(motion, frame)
         if mirrored.any():

@@ -225,6 +225,27 @@ class Simulation:
         """
         model = self.model
         self.excitation = excitation
+        self._roll(excitation, wrench)
+        new = self._next[:, 0]
+        speed = new[:, self._speeds]
+        # One sum finds what is not finite; comparisons with NaN are false.
+        largest = np.abs(speed).max(axis=1)
+        sound = (largest < SPEED_LIMIT) & np.isfinite(new.sum(axis=1))
+        sound &= np.abs(new[:, 0] - self.state[:, 0] - model.opt.timestep) < 1e-9
+        np.subtract(speed, self.state[:, self._speeds], out=self._acceleration)
+        self._acceleration /= model.opt.timestep
+        self.sensors[:] = self._sensed[:, 0]
+        self.previous[:] = self.state
+        if sound.all():
+            self.state[:] = new
+        else:
+            self.state[sound] = new[sound]
+            self._acceleration[~sound] = 0.0
+        return ~sound
+
+    def _roll(self, excitation: FloatArray, wrench: FloatArray | None) -> None:
+        """Compute next states and sensors, whatever they turn out to be."""
+        model = self.model
         if wrench is None:
             spec, control = self._spec, self._control
         else:
@@ -252,22 +273,6 @@ class Simulation:
                 sensordata=self._sensed,
                 chunk_size=self._chunk,
             )
-        new = self._next[:, 0]
-        speed = new[:, self._speeds]
-        # One sum finds what is not finite; comparisons with NaN are false.
-        largest = np.abs(speed).max(axis=1)
-        sound = (largest < SPEED_LIMIT) & np.isfinite(new.sum(axis=1))
-        sound &= np.abs(new[:, 0] - self.state[:, 0] - model.opt.timestep) < 1e-9
-        np.subtract(speed, self.state[:, self._speeds], out=self._acceleration)
-        self._acceleration /= model.opt.timestep
-        self.sensors[:] = self._sensed[:, 0]
-        self.previous[:] = self.state
-        if sound.all():
-            self.state[:] = new
-        else:
-            self.state[sound] = new[sound]
-            self._acceleration[~sound] = 0.0
-        return ~sound
 
     def _advance_part(
         self,

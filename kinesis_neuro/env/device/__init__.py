@@ -1,0 +1,1 @@
+"""The same problem on a device: MuJoCo Warp's physics, and the task in torch."""
