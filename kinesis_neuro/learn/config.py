@@ -8,6 +8,7 @@ from typing import Any
 
 from kinesis_neuro.body.conditions import MuscleCondition
 from kinesis_neuro.env.config import ImitationConfig, RewardWeights
+from kinesis_neuro.env.device.features import BACKENDS
 from kinesis_neuro.env.tasks import goal_config
 from kinesis_neuro.errors import InvalidInputError, unknown_name
 
@@ -147,6 +148,12 @@ class TrainConfig:
     address : str
         Of their cluster: HOST:PORT; auto for the one that this machine is part of; empty for one
         of their own on this machine.
+    backend : {"mujoco", "warp"}
+        Whose physics: MuJoCo's on processors, or MuJoCo Warp's on `device`.
+    device : str
+        Where the learner computes: ``cpu``, ``cuda`` or ``cuda:1``.
+    n_contacts : int
+        Room for contacts of each body in MuJoCo Warp; 0 for what the body's shapes suggest.
     """
 
     name: str = "walk"
@@ -169,6 +176,9 @@ class TrainConfig:
     minutes: float = 0.0
     workers: int = 0
     address: str = ""
+    backend: str = "mujoco"
+    device: str = "cpu"
+    n_contacts: int = 0
 
     def __post_init__(self) -> None:
         """Refuse what cannot be trained."""
@@ -180,6 +190,12 @@ class TrainConfig:
         if self.address and not self.workers:
             raise InvalidInputError(
                 f"address={self.address!r} is of a cluster for workers; say how many (workers)."
+            )
+        if self.backend not in BACKENDS:
+            raise unknown_name("backend", self.backend, BACKENDS)
+        if self.workers and self.backend == "warp":
+            raise InvalidInputError(
+                "Workers step MuJoCo on processors: take the backend 'mujoco', or no workers."
             )
         if self.gate not in GATES:
             raise unknown_name("gate", self.gate, GATES)

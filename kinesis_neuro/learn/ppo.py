@@ -94,6 +94,7 @@ class PPO:
     ) -> None:
         self.policy, self.critic, self.config = policy, critic, config
         self.symmetry, self.team = symmetry, team or Team()
+        self.device = policy.normalizer.mean.device
         self.generator = torch.Generator().manual_seed(seed)
         self.learning_rate = config.learning_rate
         actor_parameters = [*policy.actor.parameters(), *policy.noise_parameters().values()]
@@ -127,6 +128,10 @@ class PPO:
         fragment = roll(self.policy, env, observation, self.white(len(observation)))
         return *self.digest(fragment), fragment.observation[-1]
 
+    def _here(self, values: np.ndarray | Tensor) -> Tensor:
+        """On the learner's device; without a copy where they are there already."""
+        return torch.as_tensor(values, device=self.device)
+
     @torch.no_grad()
     def digest(self, fragment: Fragment) -> tuple[Batch, RolloutStatistics]:
         """What can be learnt from a rollout: values, and rewards with what comes after them."""
@@ -134,18 +139,18 @@ class PPO:
         if self.symmetry is not None:
             self.symmetry.take(policy.normalizer)
         seen, mean, choice, beside = (
-            torch.from_numpy(part)
+            self._here(part)
             for part in (fragment.observation, fragment.mean, fragment.choice, fragment.beside)
         )
         # What else the policy computes on was computed on the way.
         x = torch.cat([policy.normalizer(seen[:-1]), beside], dim=-1)
         value = self.critic(policy.for_critic(x))[..., 0]
-        reward = torch.from_numpy(fragment.reward.copy())
+        reward = self._here(fragment.reward.copy())
         if len(fragment.final):
             # The time limit is no fault of the state: go on with the critic's estimate.
-            onward = self._value(torch.from_numpy(fragment.final))
-            reward[torch.from_numpy(fragment.truncated)] += gamma * onward
-        valid = torch.from_numpy(~fragment.diverged)
+            onward = self._value(self._here(fragment.final))
+            reward[self._here(fragment.truncated)] += gamma * onward
+        valid = self._here(~fragment.diverged)
         batch = Batch(
             observation=x,
             mean=mean,
@@ -154,7 +159,7 @@ class PPO:
             value=value,
             # As good as expected: what broke the physics is nobody's merit or fault.
             reward=torch.where(valid, reward, value),
-            done=torch.from_numpy(fragment.terminated | fragment.truncated),
+            done=self._here(fragment.terminated | fragment.truncated),
             valid=valid,
             last_value=self._value(seen[-1]),
         )
@@ -164,7 +169,7 @@ class PPO:
 
     def _rows(self, valid: Tensor) -> Tensor:
         """Number in this learner's batch of each sound sample of the whole batch; -1: another's."""
-        masks = self.team.together(valid)
+        masks = self.team.together(valid.cpu())
         rows = torch.full((valid.shape[0], sum(mask.shape[1] for mask in masks)), -1)
         first = sum(mask.shape[1] for mask in masks[: self.team.rank])
         own = torch.arange(valid.numel()).reshape(valid.shape)
@@ -196,7 +201,7 @@ class PPO:
                 part = part[part >= 0]
                 x, old_mean, action, old_log_prob, gain, wanted = (t[part] for t in flat)
                 value_loss = self._critic_step(x, wanted, size)
-                policy_loss, kl = torch.zeros(()), torch.zeros(())
+                policy_loss, kl = torch.zeros((2,), device=self.device)
                 if learn_actor:
                     policy_loss, kl = self._actor_step(
                         x, old_mean, old_noise, action, old_log_prob, gain, size

@@ -9,6 +9,7 @@ import torch
 from kinesis_neuro.body.models import Body
 from kinesis_neuro.env.blocks import in_order
 from kinesis_neuro.env.config import ImitationConfig
+from kinesis_neuro.env.device.imitation import DeviceImitation
 from kinesis_neuro.env.imitation import ImitationEnv
 from kinesis_neuro.errors import IncompatibleError
 from kinesis_neuro.learn import checkpoint as files
@@ -19,7 +20,7 @@ from kinesis_neuro.learn.transfer import widened
 from kinesis_neuro.provenance import library_versions
 
 
-def about_run(config: TrainConfig, env: ImitationEnv) -> PolicyInfo:
+def about_run(config: TrainConfig, env: ImitationEnv | DeviceImitation) -> PolicyInfo:
     """What the policy of a run belongs to."""
     blocks = env.observation_blocks()
     return PolicyInfo(
@@ -35,14 +36,17 @@ def about_run(config: TrainConfig, env: ImitationEnv) -> PolicyInfo:
 
 
 def first_policy(
-    config: TrainConfig, env: ImitationEnv, generator: torch.Generator, first: str
+    config: TrainConfig,
+    env: ImitationEnv | DeviceImitation,
+    generator: torch.Generator,
+    first: str,
 ) -> Policy:
     """The policy that a run starts with.
 
     Parameters
     ----------
     config : TrainConfig
-    env : ImitationEnv
+    env : ImitationEnv or DeviceImitation
     generator : torch.Generator
         Draws the first weights.
     first : str

@@ -24,15 +24,16 @@ class Symmetry:
     ----------
     observation, action : tuple of ndarray
         Permutation and signs of each.
+    device : str
+        Where the policy computes.
     """
 
-    def __init__(self, observation: Image, action: Image) -> None:
-        self._order, self._signs = (torch.from_numpy(np.array(part)) for part in observation)
-        self._action_order, self._action_signs = (
-            torch.from_numpy(np.array(part)) for part in action
+    def __init__(self, observation: Image, action: Image, device: str = "cpu") -> None:
+        self._order, self._signs, self._action_order, self._action_signs = (
+            torch.from_numpy(np.array(part)).to(device) for part in (*observation, *action)
         )
         n = self._order.numel()
-        self._mean, self._std = torch.zeros(n), torch.ones(n)
+        self._mean, self._std = torch.zeros(n, device=device), torch.ones(n, device=device)
 
     def take(self, normalizer: Normalizer) -> None:
         """Keep the statistics with which the coming observations are normalised."""

@@ -13,14 +13,15 @@ import torch
 
 from kinesis_neuro.body.models import load_body
 from kinesis_neuro.env import parts
+from kinesis_neuro.env.device.features import check_backend
+from kinesis_neuro.env.device.imitation import DeviceImitation
 from kinesis_neuro.env.imitation import ImitationEnv
 from kinesis_neuro.env.simulation import default_threads
-from kinesis_neuro.env.streams import Streams
 from kinesis_neuro.errors import FileFormatError, IncompatibleError, KinesisError
 from kinesis_neuro.formats.atomic import atomic_directory, recover_directory
 from kinesis_neuro.learn import checkpoint as files
 from kinesis_neuro.learn.config import TrainConfig, from_dict, to_dict
-from kinesis_neuro.learn.memory import check_memory, estimate_memory
+from kinesis_neuro.learn.on_device import ActingPolicy, DeviceCollector, environments
 from kinesis_neuro.learn.policy import Policy, mlp
 from kinesis_neuro.learn.ppo import PPO
 from kinesis_neuro.learn.rollout import Collector, RolloutStatistics
@@ -34,7 +35,7 @@ from kinesis_neuro.motion.collect import collect_motions
 # What may differ between the run that wrote a checkpoint and the one that goes on from it.
 FREE = (
     *("total_steps", "minutes", "n_threads", "checkpoint_every", "name", "initial_policy"),
-    *("workers", "address"),
+    *("workers", "address", "device", "n_contacts"),
 )
 
 
@@ -52,6 +53,7 @@ class Trainer:
     """
 
     def __init__(self, config: TrainConfig, folder: Path, team: Team | None = None) -> None:
+        check_backend(config.backend, config.device)
         self.config, self.folder, self.team = config, folder, team or join_team()
         if self.team.rank == 0:
             recover_directory(folder / "checkpoint")
@@ -69,23 +71,11 @@ class Trainer:
             weighting=config.motion_weighting,
         )
         self.share = self.team.share(config.n_envs)
-        n_envs = self.share.stop - self.share.start
-        probe = ImitationEnv(chosen.motions, config.task, n_threads=1)
-        probe.close()
-        check_memory(estimate_memory(probe, config, n_threads), n_envs, config.ppo.horizon)
-        self.env = ImitationEnv(
-            chosen.motions,
-            config.task,
-            n_envs=n_envs,
-            n_threads=n_threads,
-            seed=config.seed,
-            # A goal may make a table for each batch.
-            table=None if config.task.goal.kind else probe.table,
-            streams=Streams(config.seed, n_envs, self.share.start),
-        )
-        self.env.starts.motion_weight = chosen.weight
-        # A rollout is drawn with what was known before it, wherever its episodes end.
-        self.env.starts.deferred = True
+        self.env = environments(config, chosen.motions, n_threads, self.share)
+        if isinstance(self.env, ImitationEnv):
+            self.env.starts.motion_weight = chosen.weight
+        else:
+            self.env.motion_weight = torch.tensor(chosen.weight, device=config.device)
         self.generator = torch.Generator().manual_seed(config.seed)
         # The checkpoint of a mixture holds its experts.
         self.policy = (
@@ -97,19 +87,24 @@ class Trainer:
             self.env.n_observations, config.network.critic, 1, 1.0, generator=self.generator
         )
         self._inherit_critic()
+        self.policy.to(config.device)
+        self.critic.to(config.device)
+        self.acting = ActingPolicy(self.policy, isinstance(self.env, DeviceImitation))
         self.ppo = PPO(
             self.policy, self.critic, config.ppo, config.seed, self._symmetry(), self.team
         )
         self.steps = 0
         self.seconds = 0.0
-        self.observation = self.env.reset()
+        self.observation: Any = self.env.reset()  # an array, or a tensor on the device
         if resumed:
             self._resume()
         self.collector = self._collector()
 
-    def _collector(self) -> Collector:
+    def _collector(self) -> Collector | DeviceCollector:
         """Where rollouts are made."""
         config = self.config
+        if isinstance(self.env, DeviceImitation):
+            return DeviceCollector(self.env)
         if not config.workers:
             return Collector(self.env)
         # Ray is an extra.
@@ -129,7 +124,8 @@ class Trainer:
         if self.config.ppo.symmetry_weight == 0.0:
             return None
         observer = self.env.observer
-        return Symmetry(observer.image, (observer.action_order, observer.action_signs))
+        action = observer.action_order, observer.action_signs
+        return Symmetry(observer.image, action, self.config.device)
 
     def _inherit_critic(self) -> None:
         """Go on with the critic of the initial policy's run, where its folder has one."""
@@ -146,10 +142,11 @@ class Trainer:
         """One rollout and one update; returns what is logged."""
         start = time.perf_counter()
         white = self.ppo.white(self.config.n_envs)[:, self.share]
-        fragment = self.collector.collect(self.policy, self.observation, white)
-        for tally in self.team.together(self.env.starts.tally()):
-            self.env.starts.add(tally)
-        self.env.starts.settle()
+        fragment = self.collector.collect(self.acting.current(), self.observation, white)
+        if isinstance(self.env, ImitationEnv):
+            for tally in self.team.together(self.env.starts.tally()):
+                self.env.starts.add(tally)
+            self.env.starts.settle()
         batch, seen = self.ppo.digest(fragment)
         self.observation = fragment.observation[-1]
         middle = time.perf_counter()
@@ -186,7 +183,9 @@ class Trainer:
     def save(self) -> None:
         """Write a checkpoint: whole, or the earlier one stays."""
         state = parts.together(self.team.together(self.env.state_arrays()))
-        observation = np.concatenate(self.team.together(self.observation))
+        observation = np.concatenate(
+            self.team.together(torch.as_tensor(self.observation).cpu().numpy())
+        )
         if self.team.rank > 0:
             return
         arrays = {f"env.{k}": torch.from_numpy(v.copy()) for k, v in state.items()}
@@ -321,4 +320,4 @@ def train(
     finally:
         trainer.collector.close()
     team.leave()
-    return trainer.policy.eval()
+    return trainer.policy.cpu().eval()
