@@ -16,8 +16,8 @@ from pathlib import Path
 from typing import Any
 
 import numpy as np
-from measuring import machine, write_json
 
+from kinesis_neuro.bench.measuring import machine, write_json
 from kinesis_neuro.evaluate import evaluate
 from kinesis_neuro.learn.checkpoint import load_policy
 from kinesis_neuro.learn.policy import Policy

@@ -21,9 +21,9 @@ from typing import Any
 
 import numpy as np
 from matplotlib.figure import Figure
-from measuring import machine, write_json
 from numpy.typing import NDArray
 
+from kinesis_neuro.bench.measuring import machine, write_json
 from kinesis_neuro.learn.config import TrainConfig, to_dict
 from kinesis_neuro.learn.trainer import Trainer
 from kinesis_neuro.plot.style import COLORS, WIDTH, figure_style, save_figure

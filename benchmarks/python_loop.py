@@ -11,10 +11,10 @@ from typing import Any
 
 import mujoco
 import numpy as np
-from measuring import Sample, measure
 from numpy.typing import NDArray
-from timed_rows import Rows
 
+from kinesis_neuro.bench.measuring import Sample, measure
+from kinesis_neuro.bench.rows import Rows
 from kinesis_neuro.body import actuation as act
 from kinesis_neuro.body.models import Body
 from kinesis_neuro.env.config import ImitationConfig

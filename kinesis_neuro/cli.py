@@ -10,6 +10,7 @@ from typing import Annotated
 
 import tyro
 
+from kinesis_neuro.bench.machine_bench import BenchConfig
 from kinesis_neuro.body.conditions import MuscleCondition
 from kinesis_neuro.errors import InvalidInputError, KinesisError
 from kinesis_neuro.learn.config import DistillConfig, TrainConfig
@@ -205,8 +206,16 @@ class Report(Compare):
     """Page to write."""
 
 
+@dataclass(frozen=True)
+class Bench:
+    """Measure this machine: steps a second by body and backend, and hours of a training."""
+
+    config: Annotated[BenchConfig, tyro.conf.arg(name="")] = field(default_factory=BenchConfig)
+
+
 Command = (
-    Demo
+    Bench
+    | Demo
     | Train
     | Mine
     | Distill
@@ -223,7 +232,11 @@ Command = (
 
 def run(command: Command) -> None:
     """Carry a command out."""
-    if isinstance(command, Demo):
+    if isinstance(command, Bench):
+        from kinesis_neuro.bench.machine_bench import print_bench
+
+        print_bench(command.config)
+    elif isinstance(command, Demo):
         from kinesis_neuro.demo import demo
 
         demo(command.out, policy=command.policy, duration=command.duration, video=command.video)
@@ -410,6 +423,7 @@ def main(arguments: list[str] | None = None) -> None:
     try:
         command = tyro.extras.subcommand_cli_from_dict(
             {
+                "bench": Bench,
                 "demo": Demo,
                 "train": Train,
                 "mine": Mine,

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import copy
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
@@ -13,6 +13,7 @@ from mujoco import rollout
 from numpy.typing import NDArray
 
 from kinesis_neuro.env.imitation import ImitationEnv
+from kinesis_neuro.errors import InvalidInputError
 
 if TYPE_CHECKING:
     from kinesis_neuro.learn.trainer import Trainer
@@ -28,12 +29,19 @@ SEGMENT = 4  # control steps of open loop in one call, uninterrupted by a reset
 class Take:
     """A stretch of the environment's own rollout, from which all rows start.
 
-    ``segments`` are (states, accelerations, excitations) of n_envs uninterrupted pieces each, for
-    the open loop; ``reached`` are the states that the environment was in at their ends.
+    Attributes
+    ----------
+    state, generator, observation
+        Of the environment at its beginning.
+    actions : list of ndarray, shape (n_envs, n_actions)
+    segments : list of (states, accelerations, excitations)
+        Of n_envs uninterrupted pieces each, for the open loop.
+    reached : list of ndarray
+        States that the environment was in at their ends.
     """
 
     state: dict[str, NDArray]
-    generator: dict[str, Any]
+    generator: Mapping[str, Any]
     observation: NDArray[np.float32]
     actions: list[NDArray[np.float32]]
     segments: list[tuple[FloatArray, FloatArray, FloatArray]]
@@ -42,20 +50,43 @@ class Take:
     def restore(self, env: ImitationEnv) -> None:
         """Put the environment back to the start of the stretch."""
         env.set_state_arrays(self.state)
-        env.rng.bit_generator.state = self.generator
+        env.rng.bit_generator.state = dict(self.generator)
 
 
-def copied(arrays: dict[str, NDArray]) -> dict[str, NDArray]:
+def memory(env: ImitationEnv) -> dict[str, int]:
+    """Bytes: for each environment, for each thread, and shared by all."""
+    arrays = [v for holder in (env, env.simulation) for v in vars(holder).values()]
+    batched = [a for a in arrays if isinstance(a, np.ndarray) and a.shape[:1] == (env.n_envs,)]
+    data = mujoco.MjData(env.body.model)
+    tables = [v for v in vars(env.table).values() if isinstance(v, np.ndarray)]
+    return {
+        "per_environment": sum(a.nbytes for a in batched) // env.n_envs,
+        "mjdata_buffer_per_thread": data.nbuffer,
+        "mjdata_arena_per_thread": data.narena,
+        "shared_mjmodel": env.body.model.nbuffer,
+        "shared_reference": sum(t.nbytes for t in tables),
+    }
+
+
+def _copied(arrays: dict[str, NDArray]) -> dict[str, NDArray]:
     return {name: values.copy() for name, values in arrays.items()}
 
 
 class Rows:
-    """What is measured of one actuation: raw physics, environment, policy, training."""
+    """What is measured of one actuation: raw physics, environment, policy, training.
+
+    Parameters
+    ----------
+    trainer : Trainer
+    """
 
     def __init__(self, trainer: Trainer) -> None:
         import torch
 
-        self.trainer, self.env = trainer, trainer.env
+        env = trainer.env
+        if not isinstance(env, ImitationEnv):
+            raise InvalidInputError("Raw physics is MuJoCo's here: give a trainer on processors.")
+        self.trainer, self.env = trainer, env
         # Training goes on between measurements; the policy that plays stays the first one.
         self.policy = copy.deepcopy(trainer.policy)
         self.noise = torch.Generator().manual_seed(trainer.config.seed)
@@ -79,7 +110,7 @@ class Rows:
         for _ in range(3 * TAKE):
             observation = env.step(self._act(observation)).observation
         start, generator, first = (
-            copied(env.state_arrays()),
+            _copied(env.state_arrays()),
             env.rng.bit_generator.state,
             observation,
         )
@@ -87,13 +118,13 @@ class Rows:
         excitation: list[FloatArray] = []
         env.on_physics_step = lambda e: excitation.append(e.excitation)
         for _ in range(TAKE):
-            before.append(copied(env.simulation.state_arrays()))
+            before.append(_copied(env.simulation.state_arrays()))
             actions.append(self._act(observation))
             result = env.step(actions[-1])
             observation = result.observation
             ended.append(result.terminated | result.truncated)
         env.on_physics_step = None
-        before.append(copied(env.simulation.state_arrays()))
+        before.append(_copied(env.simulation.state_arrays()))
         segments, reached = self._segments(before, np.array(ended), np.array(excitation))
         return Take(start, generator, first, actions, segments, reached)
 
@@ -117,8 +148,12 @@ class Rows:
         # Every call has the environment's own batch: pieces are used again to fill the last one.
         n_calls = -(-len(columns[0]) // n)
         order = np.resize(np.arange(len(columns[0])), (n_calls, n))
-        calls = [tuple(np.ascontiguousarray(c[rows]) for c in columns) for rows in order]
-        return [call[:3] for call in calls], [call[3] for call in calls]
+        segments, reached = [], []
+        for rows in order:
+            state, acceleration, drive, end = (np.ascontiguousarray(c[rows]) for c in columns)
+            segments.append((state, acceleration, drive))
+            reached.append(end)
+        return segments, reached
 
     def play_raw(self) -> int:
         """Physics alone."""
@@ -148,6 +183,7 @@ class Rows:
         return self.trainer.steps - steps
 
     def works(self) -> dict[str, Callable[[], int]]:
+        """All of these by name; each returns how many control steps it made."""
         return {
             RAW: self.play_raw,
             ENVIRONMENT: self.play_actions,
@@ -157,7 +193,13 @@ class Rows:
 
 
 class RawPhysics:
-    """``mujoco.rollout`` in open loop: the environment's states, excitations, batch, threads."""
+    """``mujoco.rollout`` in open loop: the environment's states, excitations, batch, threads.
+
+    Parameters
+    ----------
+    env : ImitationEnv
+    take : Take
+    """
 
     def __init__(self, env: ImitationEnv, take: Take) -> None:
         model, n, n_threads = env.body.model, env.n_envs, env.simulation.n_threads
@@ -187,6 +229,7 @@ class RawPhysics:
         )
 
     def run(self) -> int:
+        """Go through all segments; returns how many control steps that is."""
         for segment in self.take.segments:
             self._roll(segment)
         return len(self.take.segments) * len(self.models) * self.n_steps // self.decimation

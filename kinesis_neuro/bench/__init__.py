@@ -1,0 +1,1 @@
+"""How fast this machine is: physics, environment and training, and what a training would take."""
