@@ -18,7 +18,8 @@ from kinesis_neuro.body.muscle import MuscleParameters
 from kinesis_neuro.env import terms
 from kinesis_neuro.env.config import ImitationConfig
 from kinesis_neuro.env.reference_table import Placed, ReferenceTable
-from kinesis_neuro.env.simulation import Selection, Simulation
+from kinesis_neuro.env.selection import Selection
+from kinesis_neuro.env.simulation import Simulation
 from kinesis_neuro.errors import InvalidInputError, unknown_name
 
 FloatArray = NDArray[np.float64]

@@ -18,7 +18,7 @@ from kinesis_neuro.env.drive import Drive
 from kinesis_neuro.env.lanes import Stepper
 from kinesis_neuro.env.observation import Observer, tracked_bodies
 from kinesis_neuro.env.reference_table import Placed, ReferenceTable
-from kinesis_neuro.env.simulation import Selection
+from kinesis_neuro.env.selection import Selection
 from kinesis_neuro.env.starts import EARLY, Starts
 from kinesis_neuro.env.streams import Draws, Streams
 from kinesis_neuro.env.tasks.goal import Goal

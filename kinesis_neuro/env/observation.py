@@ -15,7 +15,8 @@ from kinesis_neuro.env.blocks import Snapshot, block_names
 from kinesis_neuro.env.config import ImitationConfig
 from kinesis_neuro.env.mirror import Mirror
 from kinesis_neuro.env.reference_table import ReferenceTable
-from kinesis_neuro.env.simulation import Selection, Simulation
+from kinesis_neuro.env.selection import Selection
+from kinesis_neuro.env.simulation import Simulation
 from kinesis_neuro.env.tasks.goal import Goal
 
 FloatArray = NDArray[np.float64]

@@ -11,7 +11,7 @@ from kinesis_neuro.body.actuation import BY_JOINT, FEEDFORWARD
 from kinesis_neuro.env.config import ImitationConfig
 from kinesis_neuro.env.drive import Drive
 from kinesis_neuro.env.imitation import ImitationEnv
-from kinesis_neuro.env.simulation import Selection
+from kinesis_neuro.env.selection import Selection
 from kinesis_neuro.errors import IncompatibleError, InvalidInputError
 from kinesis_neuro.learn.checkpoint import check_body, load_policy
 from kinesis_neuro.learn.config import from_dict
