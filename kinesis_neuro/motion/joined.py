@@ -17,6 +17,7 @@ from kinesis_neuro.motion.quality import gate
 from kinesis_neuro.motion.reference import ReferenceMotion
 from kinesis_neuro.motion.report import retarget_report
 from kinesis_neuro.motion.retarget_config import RetargetConfig
+from kinesis_neuro.motion.variants import low_passed
 
 FloatArray = NDArray[np.float64]
 
@@ -38,7 +39,7 @@ def joined_motion(
     """Make a motion of joined poses, which begins at the origin.
 
     The clips stay as they are: only around the seams, where a foot may slide or sink, are the feet
-    planted anew.
+    planted anew, and what comes of that is low-passed.
 
     Parameters
     ----------
@@ -70,7 +71,8 @@ def joined_motion(
     if seams:
         planted, _ = plant_feet(motion, RetargetConfig(on_fault="report"))
         near = seam_weight(len(poses), seams, rate)
-        mixed = between(motion.qpos, planted.qpos, near)
+        # Solving for the feet leaves what is faster than people move.
+        mixed = between(motion.qpos, low_passed(planted).qpos, near)
         motion = ReferenceMotion.from_poses(body, mixed, rate, **(about or {}))
         notes = [*notes, f"feet planted anew around {len(seams)} seams"]
     motion = replace(motion, report=retarget_report(motion, notes=list(notes)))
