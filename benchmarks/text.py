@@ -17,8 +17,8 @@ from pathlib import Path
 from typing import Any
 
 import pandas as pd
-from measuring import machine, write_json
 
+from kinesis_neuro.bench.measuring import machine, write_json
 from kinesis_neuro.errors import KinesisError
 from kinesis_neuro.evaluate_library import evaluate_library
 from kinesis_neuro.learn.checkpoint import load_policy
