@@ -71,6 +71,7 @@ class ReferenceTable:
         actuation: str,
         activated: bool = False,
         smoothing: float = 2.0,
+        activations: Sequence[FloatArray] | None = None,
     ) -> ReferenceTable:
         """Tabulate motions for an actuation.
 
@@ -86,6 +87,8 @@ class ReferenceTable:
             Whether it is computed for other actuations too, for activations to start from.
         smoothing : float
             Standard deviation of the Gaussian on the feed-forward [frames].
+        activations : sequence of ndarray, optional
+            Static optimisation's of each motion, where they are known already.
         """
         if not motions:
             raise InvalidInputError("At least one reference motion is needed, got none.")
@@ -100,7 +103,7 @@ class ReferenceTable:
         length = np.array([m.n_frames for m in motions])
         feedforward = matrices = None
         if activated or actuation in FEEDFORWARD:
-            activations = muscle_activations(motions)
+            activations = activations or muscle_activations(motions)
             feedforward = np.concatenate(
                 [_smoothed(a, m, smoothing) for a, m in zip(activations, motions, strict=True)]
             )

@@ -13,6 +13,8 @@ _CONFIGS = MappingProxyType(
     {
         "": ("goal", "GoalConfig"),
         "kick": ("kick", "KickConfig"),
+        "steer": ("steer", "SteerConfig"),
+        "reach": ("reach", "ReachConfig"),
     }
 )
 

@@ -1,0 +1,314 @@
+"""Target reaching: walk to a point up to 5 m away in any direction, and stand there.
+
+On top of heading and speed control: a simple law (:func:`way_to`) turns the place of the target,
+measured from the body itself, into commands; the policy, which sees the target too, learns to
+follow. What is planned is the reference; what is learnt is to drive muscles so that the body gets
+there.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+from typing import TYPE_CHECKING
+
+import numpy as np
+from numpy.typing import NDArray
+
+from kinesis_neuro.env import terms
+from kinesis_neuro.env.tasks.course import forward, wrap
+from kinesis_neuro.env.tasks.goal import Goal, Image, Quantity
+from kinesis_neuro.env.tasks.steer import SteerConfig, SteerGoal
+from kinesis_neuro.errors import InvalidInputError
+
+if TYPE_CHECKING:
+    from kinesis_neuro.env.imitation import ImitationEnv
+
+FloatArray = NDArray[np.float64]
+IntArray = NDArray[np.intp]
+BoolArray = NDArray[np.bool_]
+
+
+@dataclass(frozen=True)
+class ReachConfig(SteerConfig):
+    """Configuration of target reaching.
+
+    Attributes
+    ----------
+    arena : float
+        Largest distance of a target from where the body starts [m].
+    nearest : float
+        Smallest distance of a target that is drawn [m].
+    radius : float
+        The body is there while its pelvis is within this distance of the target [m].
+    hold : float
+        Success: it stays there for so long [s].
+    walking_speed : float
+        [m/s]
+    patience : float
+        Longest time from one target to the next, in training [s]; a new one comes earlier where
+        one was reached.
+    progress_weight, there_weight : float
+        Of rewards for getting nearer, in (m/s), and for being there.
+    """
+
+    kind: str = field(default="reach", init=False)
+    arena: float = 5.0
+    nearest: float = 0.5
+    radius: float = 0.3
+    hold: float = 1.0
+    walking_speed: float = 0.9
+    patience: float = 15.0
+    progress_weight: float = 0.05
+    there_weight: float = 0.1
+
+    def __post_init__(self) -> None:
+        """Refuse what cannot be reached."""
+        super().__post_init__()
+        if not 0.0 < self.radius <= self.nearest <= self.arena:
+            raise InvalidInputError(
+                "Distances must satisfy 0 < radius <= nearest <= arena, got "
+                f"{self.radius}, {self.nearest} and {self.arena} m."
+            )
+        if not 0.0 < self.walking_speed <= self.max_speed:
+            raise InvalidInputError(
+                f"walking_speed must be above 0 and at most max_speed of {self.max_speed} m/s, "
+                f"got {self.walking_speed}."
+            )
+
+    def make(self) -> Goal:
+        """The goal, for the environments that it will be attached to."""
+        return ReachGoal(self)
+
+
+def way_to(
+    target: FloatArray, yaw: FloatArray, arrived: BoolArray, config: ReachConfig
+) -> tuple[FloatArray, FloatArray]:
+    """Speeds and headings that lead to targets.
+
+    The heading points at the target, but where that lies within the circle that the body turns
+    in: there it goes on straight until it can turn. It slows down to turn, and to arrive.
+
+    Parameters
+    ----------
+    target : ndarray, shape (n, 2)
+        From the bodies, along world axes [m].
+    yaw : ndarray, shape (n,)
+        Headings of the bodies [rad].
+    arrived : ndarray of bool, shape (n,)
+        Who has arrived stands.
+    config : ReachConfig
+
+    Returns
+    -------
+    speed, heading : ndarray, shape (n,)
+
+    Examples
+    --------
+    >>> ahead, left = np.array([[0.0, -3.0]]), np.array([[3.0, 0.0]])
+    >>> still, there = np.zeros(1), np.zeros(1, dtype=bool)
+    >>> way_to(ahead, still, there, ReachConfig())
+    (array([0.9]), array([-0.]))
+    >>> [round(float(value[0]), 2) for value in way_to(left, still, there, ReachConfig())]
+    [0.5, 1.57]
+    """
+    distance = np.linalg.norm(target, axis=1)
+    bearing = np.arctan2(target[:, 0], -target[:, 1])
+    turn = wrap(bearing - yaw)
+    slow = np.maximum(SLOW, config.min_speed)
+    speed = slow + (config.walking_speed - slow) * np.clip(np.cos(turn), 0.0, 1.0) ** 2
+    circle = speed / config.turn_rate
+    near = (distance < 2.0 * circle * np.abs(np.sin(turn))) & (distance > config.radius)
+    heading = np.where(near, yaw, bearing)
+    # The way is told 0.2 s ahead, and stops as it may brake.
+    left = np.maximum(distance - 0.25 * speed, 0.0)
+    braking = np.sqrt(2.0 * 0.7 * config.acceleration * left)
+    speed = np.where(near, speed, np.minimum(speed, np.maximum(braking, config.min_speed)))
+    return np.where(arrived, 0.0, speed), np.where(arrived, yaw, heading)
+
+
+SLOW = 0.5
+"""Speed in a turn [m/s]."""
+
+ARRIVED, LEFT = 0.15, 0.35
+"""Who comes within the first distance of the target stops; who stands is asked to walk again beyond
+the second [m]."""
+
+
+class ReachGoal(SteerGoal):
+    """Targets for a batch of bodies.
+
+    Parameters
+    ----------
+    config : ReachConfig
+
+    Attributes
+    ----------
+    target : ndarray, shape (n_envs, 2)
+        [m], in the world.
+    """
+
+    config: ReachConfig
+
+    def __init__(self, config: ReachConfig) -> None:
+        super().__init__(config)
+
+    def attach(self, env: ImitationEnv) -> None:
+        """Make room for targets and for how long bodies have been there."""
+        super().attach(env)
+        n = env.n_envs
+        self.target = np.zeros((n, 2))
+        self.arrived = np.zeros(n, dtype=bool)
+        self.held, self.since, self.reached_at = np.zeros(n), np.zeros(n), np.full(n, np.nan)
+        self.last_distance = np.zeros(n)
+        self.n_targets, self.n_reached = np.zeros(n), np.zeros(n)
+
+    def images(self) -> Mapping[str, Image]:
+        """The target's direction to the side changes sign."""
+        return {**super().images(), "target": (np.arange(4), np.array([-1.0, 1.0, 1.0, 1.0]))}
+
+    # -- episodes -----------------------------------------------------------------------------
+
+    def begin(
+        self, which: IntArray, motion: IntArray | None, frame: IntArray | None
+    ) -> tuple[IntArray, IntArray]:
+        """Ways that start at the origin, and targets around it."""
+        self.n_targets[which] = self.n_reached[which] = self.since[which] = 0.0
+        self.reached_at[which] = np.nan
+        if self.random:
+            self._draw_targets(which, np.zeros((which.size, 2)))
+        begun = super().begin(which, motion, frame)
+        return begun
+
+    def draw(self, which: IntArray) -> None:
+        """Speeds with which episodes start."""
+        self.speed[which] = self.config.walking_speed
+        self.heading[which] = 0.0
+
+    def placed(self, which: IntArray) -> None:
+        """How far the targets are."""
+        super().placed(which)
+        self.last_distance[which] = self.distance()[which]
+        self.held[which] = 0.0
+
+    def set_target(self, target: FloatArray, which: IntArray | None = None) -> None:
+        """Give bodies a target, in flight or before an episode.
+
+        Parameters
+        ----------
+        target : ndarray, shape (2,) or (n, 2)
+            x and y in the world, in which episodes start at the origin, facing -y [m].
+        which : ndarray of int, optional
+            Environments; all by default.
+
+        Raises
+        ------
+        InvalidInputError
+            If it is not finite, or out of the arena.
+        """
+        which = self.all if which is None else which
+        wanted = np.broadcast_to(np.asarray(target, dtype=float), (which.size, 2))
+        if not np.isfinite(wanted).all():
+            raise InvalidInputError(f"A target is two numbers, x and y [m], got {target}.")
+        far = np.linalg.norm(wanted, axis=1).max(initial=0.0)
+        if far > self.config.arena + 1e-9:
+            raise InvalidInputError(
+                f"Target {np.asarray(target).tolist()} lies {far:.2f} m from the start, out of "
+                f"the arena of {self.config.arena:g} m. Give a nearer one."
+            )
+        self.random = False
+        self._give(which, wanted)
+
+    def _give(self, which: IntArray, target: FloatArray) -> None:
+        self.target[which] = target
+        self.arrived[which] = False
+        self.held[which] = self.since[which] = 0.0
+        self.reached_at[which] = np.nan
+        self.n_targets[which] += 1.0
+
+    def _draw_targets(self, which: IntArray, around: FloatArray) -> None:
+        """Targets at any distance in any direction."""
+        config, rng = self.config, self.env.rng
+        distance = rng.uniform(config.nearest, config.arena, which.size)
+        offset = forward(rng.uniform(-np.pi, np.pi, which.size)) * distance[:, None]
+        self._give(which, around + offset)
+
+    def command(self) -> None:
+        """Lead bodies to their targets; give new ones to those that have held theirs."""
+        env, config = self.env, self.config
+        place = env.simulation.qpos[:, :2]
+        to_target = self.target - place
+        distance = np.linalg.norm(to_target, axis=1)
+        dt = 1.0 / env.config.control_rate
+        self.since += dt
+        self.held = np.where(distance < config.radius, self.held + dt, 0.0)
+        now = (self.held >= config.hold - 1e-9) & np.isnan(self.reached_at)
+        self.reached_at[now] = self.since[now]
+        self.n_reached[now] += 1.0
+        self.arrived = np.where(self.arrived, distance < LEFT, distance < ARRIVED)
+        # The way's heading, not the pelvis', which turns with every step.
+        yaw = self.course.state(self.all, self.course.written)["yaw"]
+        self.speed, self.heading = way_to(to_target, yaw, self.arrived, config)
+        if self.random:
+            through = (self.held > config.hold + 1.0) | (self.since > config.patience)
+            new = np.flatnonzero(through)
+            if new.size:
+                self._draw_targets(new, place[new])
+                self.last_distance[new] = self.distance()[new]
+
+    # -- control steps ------------------------------------------------------------------------
+
+    def distance(self) -> FloatArray:
+        """Of the pelvis from the target [m], shape (n_envs,)."""
+        apart: FloatArray = np.linalg.norm(self.target - self.env.simulation.qpos[:, :2], axis=1)
+        return apart
+
+    def blocks(self) -> dict[str, FloatArray]:
+        """Commands, and the target: its direction from the root, how far it is, and whether there."""
+        qpos = self.env.simulation.qpos
+        apart = np.zeros((self.env.n_envs, 1, 3))
+        apart[:, 0, :2] = self.target - qpos[:, :2]
+        local = terms.to_local(apart, terms.heading(qpos[:, 3:7]))[:, 0, :2]
+        distance = np.linalg.norm(local, axis=1)
+        direction = local / np.maximum(distance, self.config.radius)[:, None]
+        near = np.exp(-distance)
+        there = distance < self.config.radius
+        return {**super().blocks(), "target": np.column_stack([direction, near, there])}
+
+    def reward(self) -> dict[str, FloatArray]:
+        """For getting nearer, and for being there, beside imitation and its price on energy."""
+        distance, config = self.distance(), self.config
+        speed = (self.last_distance - distance) * self.env.config.control_rate
+        self.last_distance = distance
+        there = (distance < config.radius).astype(float)
+        return {
+            **super().reward(),
+            "progress": config.progress_weight * np.clip(speed, -1.5, 1.5),
+            "there": config.there_weight * there,
+        }
+
+    def outcome(self) -> dict[str, FloatArray]:
+        """Targets reached, of those given."""
+        return {
+            "success": self.n_reached / np.maximum(self.n_targets, 1.0),
+            "final_distance": self.distance(),
+        }
+
+    def recorded(self) -> dict[str, Quantity]:
+        """The target, how far it is, and the commands that lead there."""
+        before = self.env.simulation.previous[:, 1:3]
+        target = np.column_stack([self.target, np.zeros(self.env.n_envs)])
+        distance = np.linalg.norm(self.target - before, axis=1)
+        return {
+            **super().recorded(),
+            "target_position": Quantity(target, ("space",), "m", "where the body is to stand"),
+            "target_distance": Quantity(distance, (), "m", "of the pelvis from the target"),
+        }
+
+    # -- checkpoints --------------------------------------------------------------------------
+
+    _STATE = (
+        *SteerGoal._STATE,
+        *("target", "arrived", "held", "since", "reached_at", "last_distance"),
+        *("n_targets", "n_reached"),
+    )

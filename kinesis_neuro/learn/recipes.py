@@ -1,0 +1,44 @@
+"""Trainings of tasks on top of imitation: configurations that ``kinesis-neuro train TASK`` changes."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from types import MappingProxyType
+
+from kinesis_neuro.env.config import ImitationConfig
+from kinesis_neuro.env.tasks.goal import GoalConfig
+from kinesis_neuro.env.tasks.reach import ReachConfig
+from kinesis_neuro.env.tasks.steer import SteerConfig
+from kinesis_neuro.learn.config import NetworkConfig, PPOConfig, TrainConfig
+
+
+def steer_training() -> TrainConfig:
+    """Heading and speed control, from a walker."""
+    return _fine_tuning("steer", SteerConfig())
+
+
+def reach_training() -> TrainConfig:
+    """Target reaching, from a walker, or sooner from a body that can be steered."""
+    return _fine_tuning("reach", ReachConfig())
+
+
+def _fine_tuning(name: str, goal: GoalConfig) -> TrainConfig:
+    """A policy that walks already explores little, and its critic learns first."""
+    return TrainConfig(
+        name=name,
+        task=ImitationConfig(goal=goal),
+        network=NetworkConfig(initial_log_std=-2.0),
+        ppo=PPOConfig(
+            gamma=0.98,
+            learning_rate=1e-4,
+            learning_rate_range=(2e-5, 3e-4),
+            target_kl=(0.02, 0.04),
+            critic_warmup=10,
+        ),
+    )
+
+
+RECIPES: MappingProxyType[str, Callable[[], TrainConfig]] = MappingProxyType(
+    {"steer": steer_training, "reach": reach_training}
+)
+"""Configuration of each task's training, by the goal's kind."""

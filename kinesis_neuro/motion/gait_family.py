@@ -1,0 +1,275 @@
+"""Gaits between standing and walking: one recorded gait, with steps of any length.
+
+Between a standing posture and the recorded cycle, poses are interpolated: angles in the sagittal
+plane and the way of a cycle in proportion to the level, the sway to the sides at half the level
+already, as weight must be shifted for the shortest step. Feet are put on the floor as for any
+other motion. This is a plan for a body to follow, not a recording: no person walked it.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, replace
+
+import mujoco
+import numpy as np
+from numpy.typing import NDArray
+from scipy.optimize import least_squares
+from scipy.spatial.transform import Rotation
+
+from kinesis_neuro.body.kinematics import contact_points, kinematics, rotate
+from kinesis_neuro.body.models import Body
+from kinesis_neuro.errors import InvalidInputError
+from kinesis_neuro.motion.feedforward import muscle_activations
+from kinesis_neuro.motion.floor import pelvis_height
+from kinesis_neuro.motion.ik import SegmentTargets, solve_poses
+from kinesis_neuro.motion.reference import GroundContact, ReferenceMotion
+
+FloatArray = NDArray[np.float64]
+
+LEVELS = (0.0, 0.25, 0.5, 0.75, 1.0)
+"""Levels that are tabulated; between them all is linear."""
+
+SOLVED = (0.0, 0.5, 1.0)
+"""Levels whose static optimisation is computed; the others' lies between."""
+
+FULL_SWAY = 0.5
+"""Level from which the body sways to the sides as in the recording."""
+
+STANDING_KNEE = 0.08
+"""Knee angle in standing [rad]."""
+
+LOWEST_LIFT = 0.3
+"""Share of the feet's lift and pitch in the gait that the shortest steps have."""
+
+GRAVITY = 9.80665
+
+EXTRA_LIFT = 0.01
+"""Further lift of the swinging foot of the shortest steps [m]."""
+
+CURVATURE = 0.8
+"""Curvature of the curved half of the family, to the left [1/m]; others lie on a line with it."""
+
+
+@dataclass(frozen=True, eq=False)
+class GaitFamily:
+    """One gait at several levels, along a line and along a curve to the left.
+
+    Attributes
+    ----------
+    motions : tuple of ReferenceMotion
+        One a level, along the line, then the same along the curve; each has as many frames as the
+        gait. Positions lie along -y: it is for their user to bend the way.
+    activation : tuple of ndarray, shape (n_frames, n_muscles)
+        Static optimisation's, of each level.
+    stride : float
+        Way of a cycle at the full level [m].
+    """
+
+    motions: tuple[ReferenceMotion, ...]
+    activation: tuple[FloatArray, ...]
+    stride: float
+
+    @classmethod
+    def build(cls, gait: ReferenceMotion, *, solve: bool = True) -> GaitFamily:
+        """Make the family of a gait.
+
+        Parameters
+        ----------
+        gait : ReferenceMotion
+            Periodic, walking straight towards -y (as the built-in ``walk`` does).
+        solve : bool
+            Whether static optimisation is computed, for actuations that need it.
+
+        Raises
+        ------
+        InvalidInputError
+            If the gait ends, or walks elsewhere.
+        """
+        way = gait.displacement
+        if way is None or way[1] >= 0.0 or abs(way[0]) > 0.1 * abs(way[1]):
+            raise InvalidInputError(
+                f"Motion {gait.name!r} cannot be steered: it must be periodic and walk straight "
+                f"towards -y, and its cycle leads {'nowhere' if way is None else way.round(2)}."
+            )
+        stand = standing_pose(gait)
+        motions = tuple(at_level(gait, stand, k, bend) for bend in (0.0, CURVATURE) for k in LEVELS)
+        activation: tuple[FloatArray, ...] = ()
+        if solve:
+            found = muscle_activations([motions[LEVELS.index(level)] for level in SOLVED])
+            solved = dict(zip(SOLVED, found, strict=True))
+            activation = 2 * tuple(_between(solved, level) for level in LEVELS)
+        return cls(motions, activation, float(-way[1]))
+
+
+def _between(solved: dict[float, FloatArray], level: float) -> FloatArray:
+    low = max(known for known in solved if known <= level)
+    high = min(known for known in solved if known >= level)
+    share = 0.0 if high == low else (level - low) / (high - low)
+    return (1.0 - share) * solved[low] + share * solved[high]
+
+
+def standing_pose(gait: ReferenceMotion) -> FloatArray:
+    """A symmetric pose with flat feet under the centre of mass, shape (nq,).
+
+    Knees are bent by :data:`STANDING_KNEE`, the pelvis is tilted as on average in the gait, and
+    legs are as far apart as there; hips and ankles follow from flat feet and balance.
+    """
+    body = gait.body
+    pose = np.zeros(body.model.nq)
+    mean = Rotation.from_quat(gait.qpos[:, 3:7], scalar_first=True).as_rotvec().mean(axis=0)
+    pose[3:7] = Rotation.from_rotvec([mean[0], 0.0, 0.0]).as_quat(scalar_first=True)
+    for name in ("knee_angle", "hip_adduction"):
+        columns = [7 + body.joints.index(f"{name}_{side}") for side in "rl"]
+        pose[columns] = STANDING_KNEE if name == "knee_angle" else gait.qpos[:, columns].mean()
+    data = mujoco.MjData(body.model)
+    found = least_squares(lambda x: _imbalance(body, data, _posed(body, pose, x)), [0.1, 0.1])
+    pose = _posed(body, pose, found.x)
+    pose[2] = pelvis_height(body, pose[None])[0]
+    return pose
+
+
+def _posed(body: Body, pose: FloatArray, angles: FloatArray) -> FloatArray:
+    made = pose.copy()
+    for name, angle in zip(("hip_flexion", "ankle_angle"), angles, strict=True):
+        made[[7 + body.joints.index(f"{name}_{side}") for side in "rl"]] = angle
+    completed: FloatArray = body.coupling.complete(made[None])[0]
+    return completed
+
+
+def _imbalance(body: Body, data: mujoco.MjData, pose: FloatArray) -> FloatArray:
+    """Difference of heel's and forefoot's height, and of balance and middle of the foot [m]."""
+    data.qpos[:] = pose
+    mujoco.mj_kinematics(body.model, data)
+    mujoco.mj_comPos(body.model, data)
+    ends = []
+    for segment in ("calcn_r", "toes_r"):
+        centers, radii = contact_points(body, segment)
+        of_segment = data.body(segment)
+        world = rotate(of_segment.xquat[None], centers) + of_segment.xpos
+        world[:, 2] -= radii
+        ends.append(world[world[:, 2].argmin()])
+    heel, toes = ends
+    middle = 0.5 * (heel[1] + toes[1])
+    return np.array([heel[2] - toes[2], data.subtree_com[0][1] - middle])
+
+
+def at_level(
+    gait: ReferenceMotion, stand: FloatArray, level: float, curvature: float = 0.0
+) -> ReferenceMotion:
+    """The gait with shorter steps, along a line or a curve, on the spot.
+
+    Pelvis and feet are placed, and the legs follow by inverse kinematics.
+
+    Parameters
+    ----------
+    gait : ReferenceMotion
+    stand : ndarray, shape (nq,)
+    level : float
+        0 stands, 1 is the gait.
+    curvature : float
+        Of the way, to the left positive [1/m].
+    """
+    body, n = gait.body, gait.n_frames
+    assert gait.displacement is not None
+    own = gait.qpos.copy()
+    own[:, :3] -= np.arange(n)[:, None] / n * gait.displacement
+    own[:, :2] -= own[:, :2].mean(axis=0)
+    if level == 0.0:
+        qpos = np.tile(stand, (n, 1))
+    elif level == 1.0 and curvature == 0.0:
+        qpos = own
+    else:
+        speed = float(np.linalg.norm(gait.displacement)) / gait.duration
+        targets = _targets(body, own, stand, level, curvature, speed)
+        share = np.where(np.arange(body.model.nq) < 7, 0.0, level)
+        start = stand + share * (own - stand)
+        start[:, :3] = targets.position["pelvis"]
+        start[:, 3:7] = own[:, 3:7]
+        qpos = solve_poses(body, targets, start=start)
+    made = ReferenceMotion.from_poses(
+        body,
+        qpos,
+        gait.rate,
+        name=f"{gait.name}@{level:g}" + (f"/{curvature:g}" if curvature else ""),
+        displacement=np.zeros(3),
+        source=gait.source,
+        licence=gait.licence,
+    )
+    # Forces do not depend on where the body walks, velocities of the feet do.
+    forward = level * gait.displacement / n
+    moving = replace(made, qpos=made.qpos.copy(), qvel=made.qvel.copy())
+    moving.qpos[:, :3] += np.arange(n)[:, None] * forward
+    moving.qvel[:, :3] += forward * gait.rate
+    moving = replace(moving, displacement=level * gait.displacement)
+    return replace(moving, contact=_contact(gait, moving, level, min(1.0, level / FULL_SWAY)))
+
+
+def _targets(
+    body: Body, own: FloatArray, stand: FloatArray, level: float, curvature: float, speed: float
+) -> SegmentTargets:
+    """Where pelvis and feet go: steps in proportion to the level, sway and lift less than that."""
+    sway, lift = min(1.0, level / FULL_SWAY), LOWEST_LIFT + (1.0 - LOWEST_LIFT) * level
+    there, here = kinematics(body, own), kinematics(body, stand[None])
+    share = np.array([sway, level, lift])
+    where = {s: body.segments.index(s) for s in ("pelvis", *body.contacts)}
+    position, orientation = {}, {}
+    for segment, k in where.items():
+        still, moved = here.body_position[:, k], there.body_position[:, k]
+        place = still + share * (moved - still)
+        upright, turned = (
+            Rotation.from_quat(q[:, k], scalar_first=True)
+            for q in (here.body_orientation, there.body_orientation)
+        )
+        # Feet pitch with their lift; the pelvis tilts and turns with the step, and rolls with sway.
+        shares = np.array([level, sway, level]) if segment == "pelvis" else np.full(3, lift)
+        change = (turned * upright.inv()).as_rotvec() * shares
+        rotation = Rotation.from_rotvec(change) * upright
+        if segment != "pelvis" and curvature:
+            ahead = -place[:, 1]
+            rotation = Rotation.from_euler("z", curvature * ahead[:, None]) * rotation
+            # The body faces -y: its left is +x.
+            place[:, 0] += 0.5 * curvature * ahead**2
+        position[segment] = place
+        orientation[segment] = rotation.as_quat(scalar_first=True)
+    clear = np.maximum(there.body_position[:, [where[s] for s in body.contacts], 2], 0.0)
+    for k, segment in enumerate(body.contacts):
+        swing = np.clip((clear[:, k] - clear[:, k].min() - 0.02) / 0.04, 0.0, 1.0)
+        position[segment][:, 2] += (1.0 - level) * EXTRA_LIFT * swing
+    mean = own[:, 2].mean()
+    height = stand[2] + level * (mean - stand[2]) + level * (own[:, 2] - mean)
+    position["pelvis"][:, 2] = height
+    # Who walks a curve leans into it: the pelvis lies where weight and inertia balance.
+    lean = curvature * (level * speed) ** 2 / GRAVITY
+    position["pelvis"][:, 0] += lean * height
+    leant = Rotation.from_euler("y", lean) * Rotation.from_quat(
+        orientation["pelvis"], scalar_first=True
+    )
+    orientation["pelvis"] = leant.as_quat(scalar_first=True)
+    weight = {s: 1.0 if s == "pelvis" else 3.0 for s in where}
+    turn_weight = {s: 0.5 if s == "pelvis" or s.startswith("calcn") else 0.05 for s in where}
+    return SegmentTargets(position, orientation, weight, turn_weight)
+
+
+def _contact(
+    gait: ReferenceMotion, moving: ReferenceMotion, level: float, sway: float
+) -> GroundContact | None:
+    """The recording's forces under the feet of another level.
+
+    The weight goes from foot to foot as it does in the recording, less so below full sway; shear
+    along the way and the way of the pressure along the foot shrink with the level.
+    """
+    if gait.contact is None:
+        return None
+    body = gait.body
+    feet = [body.segments.index(f"calcn_{side}") for side in "rl"]
+    under = gait.contact.center_of_pressure - gait.frames.body_position[:, feet]
+    loaded = gait.contact.force[..., 2] > 0.05 * body.weight
+    middle = np.array([under[loaded[:, k], k].mean(axis=0) for k in range(2)])
+    under = np.where(loaded[..., None], under, middle)
+    force = gait.contact.force.copy()
+    force[..., 1] *= level
+    standing = np.array([0.0, 0.0, 0.5 * body.weight])
+    force = sway * force + (1.0 - sway) * standing
+    pressure = moving.frames.body_position[:, feet] + middle + level * (under - middle)
+    pressure[..., 2] = 0.0
+    return GroundContact(force, pressure)
