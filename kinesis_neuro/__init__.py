@@ -137,8 +137,11 @@ sys.modules[__name__].__class__ = _Package
 # Gymnasium finds `kinesis_neuro:kinesis_neuro/Imitation-v0` by importing this module. The two entry
 # points are text, so that the physics loads with the first environment.
 if "kinesis_neuro/Imitation-v0" not in registry:
-    register(
-        id="kinesis_neuro/Imitation-v0",
-        entry_point="kinesis_neuro.env.gym:ImitationEnv",
-        vector_entry_point="kinesis_neuro.env.gym:ImitationVectorEnv",
-    )
+    # Tasks beyond imitation are the same environment with a goal.
+    for _name, _goal in (("Imitation", ""), ("Steer", "steer"), ("Reach", "reach")):
+        register(
+            id=f"kinesis_neuro/{_name}-v0",
+            entry_point="kinesis_neuro.env.gym:ImitationEnv",
+            vector_entry_point="kinesis_neuro.env.gym:ImitationVectorEnv",
+            kwargs={"goal": _goal} if _goal else {},
+        )

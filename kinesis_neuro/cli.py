@@ -15,6 +15,7 @@ from kinesis_neuro.body.conditions import MuscleCondition
 from kinesis_neuro.errors import InvalidInputError, KinesisError
 from kinesis_neuro.learn.config import DistillConfig, TrainConfig
 from kinesis_neuro.learn.mining_config import MiningConfig
+from kinesis_neuro.learn.recipes import reach_training, steer_training
 
 
 @dataclass(frozen=True)
@@ -36,6 +37,20 @@ class Train:
     """Train a policy, or go on with an interrupted run in runs/NAME."""
 
     config: Annotated[TrainConfig, tyro.conf.arg(name="")] = field(default_factory=TrainConfig)
+
+
+@dataclass(frozen=True)
+class TrainSteer(Train):
+    """Train a policy of heading and speed control; give --initial-policy a walker."""
+
+    config: Annotated[TrainConfig, tyro.conf.arg(name="")] = field(default_factory=steer_training)
+
+
+@dataclass(frozen=True)
+class TrainReach(Train):
+    """Train a policy of target reaching; give --initial-policy a walker, or one that is steered."""
+
+    config: Annotated[TrainConfig, tyro.conf.arg(name="")] = field(default_factory=reach_training)
 
 
 @dataclass(frozen=True)
@@ -418,6 +433,17 @@ def _evaluate_library(command: Evaluate) -> None:
     )
 
 
+TRAININGS = {"steer": TrainSteer, "reach": TrainReach}
+"""Commands ``train TASK``, by task."""
+
+
+def _joined(arguments: list[str]) -> list[str]:
+    """``train reach`` as the one word ``train-reach``, under which it is listed."""
+    if arguments[:1] == ["train"] and arguments[1:2] and arguments[1] in TRAININGS:
+        return [f"train-{arguments[1]}", *arguments[2:]]
+    return arguments
+
+
 def main(arguments: list[str] | None = None) -> None:
     """Entry point; errors of the library are printed as one line, without a traceback."""
     try:
@@ -426,6 +452,7 @@ def main(arguments: list[str] | None = None) -> None:
                 "bench": Bench,
                 "demo": Demo,
                 "train": Train,
+                **{f"train-{task}": command for task, command in TRAININGS.items()},
                 "mine": Mine,
                 "distill": Distill,
                 "evaluate": Evaluate,
@@ -440,7 +467,7 @@ def main(arguments: list[str] | None = None) -> None:
             },
             prog="kinesis-neuro",
             description="Muscle-driven bodies that learn to move like people.",
-            args=arguments,
+            args=_joined(sys.argv[1:] if arguments is None else arguments),
         )
         run(command)
     except KinesisError as error:

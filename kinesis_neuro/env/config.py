@@ -7,6 +7,7 @@ from dataclasses import dataclass, field
 from kinesis_neuro.body.actuation import ACTUATIONS, FEEDFORWARD
 from kinesis_neuro.body.conditions import MuscleCondition
 from kinesis_neuro.body.models import CONTROL_RATE, PHYSICS_RATE
+from kinesis_neuro.env.tasks import goal_config
 from kinesis_neuro.env.tasks.goal import GoalConfig
 from kinesis_neuro.errors import InvalidInputError, unknown_name
 
@@ -134,6 +135,11 @@ class ImitationConfig:
         for name in ("hard_starts", "hard_motions"):
             if not 0.0 <= getattr(self, name) <= 1.0:
                 raise InvalidInputError(f"{name} must be a share, got {getattr(self, name)}.")
+        if type(self.goal) is not goal_config(self.goal.kind):
+            raise InvalidInputError(
+                f"A {type(self.goal).__name__} is no goal of the kind {self.goal.kind!r}. "
+                "Leave its kind as it is."
+            )
         if self.duration < 1.0 / self.control_rate:
             raise InvalidInputError(
                 f"duration must be at least one control step of {1 / self.control_rate:.4f} s, "

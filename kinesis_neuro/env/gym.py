@@ -17,6 +17,7 @@ from numpy.typing import NDArray
 from kinesis_neuro.body.models import PHYSICS_RATE, Body
 from kinesis_neuro.env import imitation
 from kinesis_neuro.env.config import ImitationConfig
+from kinesis_neuro.env.tasks import goal_config
 from kinesis_neuro.errors import IncompatibleError, InvalidInputError, unknown_name
 from kinesis_neuro.motion.library import load_motion
 from kinesis_neuro.motion.reference import ReferenceMotion
@@ -40,7 +41,8 @@ class ImitationEnv(gymnasium.Env[Array, Array]):
     """One body that imitates reference motions.
 
     ``info`` holds, after a step, ``distance`` (n_tracked,) of the tracked bodies from the reference
-    [m], ``diverged``, ``episode_time`` [s], and the weighted parts of the reward,
+    [m], ``diverged``, ``episode_time`` [s], ``goal_success`` and other results of a goal's episode
+    so far, and the weighted parts of the reward,
     ``reward_position`` and so on, which add up to it; after a reset, ``motion``, the number of
     the motion, and ``start``, where in it the episode starts [s].
 
@@ -51,7 +53,8 @@ class ImitationEnv(gymnasium.Env[Array, Array]):
     body : str, optional
         Name of the body; that of the motions, or ``legs``, if not given.
     **task
-        Fields of :class:`kinesis_neuro.env.config.ImitationConfig`.
+        Fields of :class:`kinesis_neuro.env.config.ImitationConfig`. ``goal`` may be the name of a
+        task, such as ``"reach"``; the fields of its configuration then stand beside the others.
 
     Examples
     --------
@@ -87,7 +90,7 @@ class ImitationEnv(gymnasium.Env[Array, Array]):
             Everything random is drawn from it.
         options : dict, optional
             ``motion``, a name or number, and ``start``, a time of the motion [s], to start there;
-            drawn where not given.
+            and what the goal knows (``target``; ``speed`` and ``heading``); drawn where not given.
 
         Raises
         ------
@@ -216,6 +219,14 @@ def _batch(
     n_threads: int | None,
 ) -> imitation.ImitationEnv:
     options = {field.name for field in dataclasses.fields(ImitationConfig)}
+    goal = task.get("goal")
+    if isinstance(goal, str):
+        # Options of the goal stand beside those of imitation.
+        kind = goal_config(goal)
+        asked = {f.name for f in dataclasses.fields(kind) if f.init} - options
+        given_to_goal = {k: v for k, v in task.items() if k in asked}
+        task = {k: v for k, v in task.items() if k not in asked} | {"goal": kind(**given_to_goal)}
+        options |= asked
     if unknown := sorted(task.keys() - options):
         raise UnknownOptionError(
             f"Unknown options of the imitation task: {', '.join(unknown)}. "
@@ -269,10 +280,12 @@ def _start(
 ) -> tuple[NDArray[np.intp] | None, NDArray[np.intp] | None]:
     """Motion and physics frame that the options ask for; None where they are to be drawn."""
     options = options or {}
-    if unknown := sorted(options.keys() - {"motion", "start"}):
+    known = ("motion", "start", *batch.goal.options)
+    if unknown := sorted(options.keys() - set(known)):
         raise InvalidInputError(
-            f"Unknown options of reset: {', '.join(unknown)}. Available: motion, start."
+            f"Unknown options of reset: {', '.join(unknown)}. Available: {', '.join(known)}."
         )
+    batch.goal.ask(**{k: v for k, v in options.items() if k in batch.goal.options})
     table = batch.table
     names = [motion.name for motion in table.motions]
     wanted = options.get("motion")
@@ -316,6 +329,7 @@ def _step_info(
         "diverged": result.diverged,
         "episode_time": result.episode_time,
         **parts,
+        **{f"goal_{name}": values for name, values in batch.goal.outcome().items()},
     }
 
 

@@ -252,10 +252,15 @@ def statistics(parts: Sequence[Summary]) -> RolloutStatistics:
         reward=float(np.average([part.reward for part in parts], weights=weight)),
         error=float(np.average([part.error for part in parts], weights=weight)),
         outcome={
-            name: _mean(np.concatenate([part.outcome[name] for part in parts]))
+            name: _known_mean(np.concatenate([part.outcome[name] for part in parts]))
             for name in parts[0].outcome
         },
     )
+
+
+def _known_mean(values: NDArray[np.float64]) -> float:
+    """Mean of the results that there are: an episode may end before it has one."""
+    return _mean(values[~np.isnan(values)])
 
 
 def _mean(values: NDArray[np.float64]) -> float:

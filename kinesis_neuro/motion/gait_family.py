@@ -91,14 +91,35 @@ class GaitFamily:
                 f"Motion {gait.name!r} cannot be steered: it must be periodic and walk straight "
                 f"towards -y, and its cycle leads {'nowhere' if way is None else way.round(2)}."
             )
+        key = gait.hash, gait.body.hash, solve
+        if key in _MADE:
+            return _MADE[key]
         stand = standing_pose(gait)
         motions = tuple(at_level(gait, stand, k, bend) for bend in (0.0, CURVATURE) for k in LEVELS)
         activation: tuple[FloatArray, ...] = ()
         if solve:
-            found = muscle_activations([motions[LEVELS.index(level)] for level in SOLVED])
+            still, *moving = (motions[LEVELS.index(level)] for level in SOLVED)
+            found = muscle_activations([_three_frames(still), *moving])
+            found[0] = np.repeat(found[0][1:2], gait.n_frames, axis=0)
             solved = dict(zip(SOLVED, found, strict=True))
             activation = 2 * tuple(_between(solved, level) for level in LEVELS)
-        return cls(motions, activation, float(-way[1]))
+        _MADE[key] = cls(motions, activation, float(-way[1]))
+        return _MADE[key]
+
+
+# A family takes seconds to make, and every environment of a gait needs the same.
+_MADE: dict[tuple[str, str, bool], GaitFamily] = {}
+
+
+def _three_frames(standing: ReferenceMotion) -> ReferenceMotion:
+    """As many frames of standing as a motion has at least: all are the same."""
+    contact = standing.contact
+    return replace(
+        standing,
+        qpos=standing.qpos[:3],
+        qvel=standing.qvel[:3],
+        contact=contact and GroundContact(contact.force[:3], contact.center_of_pressure[:3]),
+    )
 
 
 def _between(solved: dict[float, FloatArray], level: float) -> FloatArray:

@@ -11,7 +11,6 @@ from collections.abc import Sequence
 import numpy as np
 
 from kinesis_neuro.env.imitation import ImitationEnv
-from kinesis_neuro.env.tasks.course import wrap
 from kinesis_neuro.env.tasks.steer import SteerGoal
 from kinesis_neuro.errors import IncompatibleError, InvalidInputError
 
@@ -81,9 +80,10 @@ class Commander:
         InvalidInputError
             If a value is not finite, or the speed out of range.
         """
-        speed, heading = self._checked(speed, heading)
+        speed, heading = self.goal.checked(speed, heading)
+        self.goal.schedule = None
         self.goal.speed[:] = speed
-        self.goal.heading[:] = wrap(np.array(heading))
+        self.goal.heading[:] = heading
 
     def turn(self, angle: float) -> None:
         """Change the commanded heading by an angle [rad]."""
@@ -111,17 +111,6 @@ class Commander:
         times = np.array([entry[0] for entry in schedule], dtype=float)
         if not np.isfinite(times).all() or times[0] < 0.0 or (np.diff(times) <= 0.0).any():
             raise InvalidInputError(f"Times of a schedule must rise from 0 or later, got {times}.")
-        commands = [(float(t), *self._checked(v, h)) for t, v, h in schedule]
+        commands = [(float(t), *self.goal.checked(v, h)) for t, v, h in schedule]
         self.goal.schedule = np.array(commands)
         self.goal.command()
-
-    def _checked(self, speed: float, heading: float) -> tuple[float, float]:
-        largest = self.goal.config.max_speed
-        if not (np.isfinite(speed) and 0.0 <= speed <= largest):
-            raise InvalidInputError(
-                f"Speed must be between 0 and {largest:g} m/s (how fast this policy learnt to "
-                f"walk), got {speed}."
-            )
-        if not np.isfinite(heading):
-            raise InvalidInputError(f"Heading must be a number of radians, got {heading}.")
-        return float(speed), float(heading)

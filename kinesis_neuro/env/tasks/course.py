@@ -135,7 +135,9 @@ class CourseTable(ReferenceTable):
         )
         n = gait.n_frames
         # Rows stay where they are; the way moves them.
-        progress = np.concatenate([np.arange(n)[:, None] / n * m.displacement for m in table.motions])
+        progress = np.concatenate(
+            [np.arange(n)[:, None] / n * m.displacement for m in table.motions]
+        )
         values = {f.name: getattr(table, f.name) for f in fields(ReferenceTable)}
         values["qpos"] = table.qpos.copy()
         values["qpos"][:, :3] -= progress

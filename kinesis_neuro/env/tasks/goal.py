@@ -110,6 +110,12 @@ class Goal:
         """Permutation and signs that mirror each block of :meth:`blocks`."""
         return {}
 
+    options: tuple[str, ...] = ()
+    """What :meth:`ask` knows."""
+
+    def ask(self, **wanted: object) -> None:
+        """Ask the same of all episodes to come; without anything, at random again."""
+
     # -- episodes -----------------------------------------------------------------------------
 
     def begin(

@@ -8,8 +8,9 @@ there.
 
 from __future__ import annotations
 
+import contextlib
 from collections.abc import Mapping
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from typing import TYPE_CHECKING
 
 import numpy as np
@@ -17,7 +18,7 @@ from numpy.typing import NDArray
 
 from kinesis_neuro.env import terms
 from kinesis_neuro.env.tasks.course import forward, wrap
-from kinesis_neuro.env.tasks.goal import Goal, Image, Quantity
+from kinesis_neuro.env.tasks.goal import Goal, GoalConfig, Image, Quantity
 from kinesis_neuro.env.tasks.steer import SteerConfig, SteerGoal
 from kinesis_neuro.errors import InvalidInputError
 
@@ -48,6 +49,8 @@ class ReachConfig(SteerConfig):
     patience : float
         Longest time from one target to the next, in training [s]; a new one comes earlier where
         one was reached.
+    one_target : bool
+        Whether an episode ends when its first target was reached.
     progress_weight, there_weight : float
         Of rewards for getting nearer, in (m/s), and for being there.
     """
@@ -59,6 +62,7 @@ class ReachConfig(SteerConfig):
     hold: float = 1.0
     walking_speed: float = 0.9
     patience: float = 15.0
+    one_target: bool = False
     progress_weight: float = 0.05
     there_weight: float = 0.1
 
@@ -75,6 +79,10 @@ class ReachConfig(SteerConfig):
                 f"walking_speed must be above 0 and at most max_speed of {self.max_speed} m/s, "
                 f"got {self.walking_speed}."
             )
+
+    def played(self) -> GoalConfig:
+        """One target an episode, which ends when it is reached."""
+        return replace(self, one_target=True)
 
     def make(self) -> Goal:
         """The goal, for the environments that it will be attached to."""
@@ -149,6 +157,7 @@ class ReachGoal(SteerGoal):
     """
 
     config: ReachConfig
+    options = ("target",)
 
     def __init__(self, config: ReachConfig) -> None:
         super().__init__(config)
@@ -191,12 +200,18 @@ class ReachGoal(SteerGoal):
         self.last_distance[which] = self.distance()[which]
         self.held[which] = 0.0
 
-    def set_target(self, target: FloatArray, which: IntArray | None = None) -> None:
+    def ask(self, **wanted: object) -> None:
+        """Give all episodes one target, or random ones again."""
+        if "target" in wanted:
+            self.set_target(wanted["target"])
+        self.random = not wanted
+
+    def set_target(self, target: object, which: IntArray | None = None) -> None:
         """Give bodies a target, in flight or before an episode.
 
         Parameters
         ----------
-        target : ndarray, shape (2,) or (n, 2)
+        target : array, shape (2,) or (n, 2)
             x and y in the world, in which episodes start at the origin, facing -y [m].
         which : ndarray of int, optional
             Environments; all by default.
@@ -207,7 +222,9 @@ class ReachGoal(SteerGoal):
             If it is not finite, or out of the arena.
         """
         which = self.all if which is None else which
-        wanted = np.broadcast_to(np.asarray(target, dtype=float), (which.size, 2))
+        wanted = np.full((which.size, 2), np.nan)
+        with contextlib.suppress(TypeError, ValueError):
+            wanted = np.broadcast_to(np.asarray(target, dtype=float), wanted.shape)
         if not np.isfinite(wanted).all():
             raise InvalidInputError(f"A target is two numbers, x and y [m], got {target}.")
         far = np.linalg.norm(wanted, axis=1).max(initial=0.0)
@@ -228,7 +245,7 @@ class ReachGoal(SteerGoal):
 
     def _draw_targets(self, which: IntArray, around: FloatArray) -> None:
         """Targets at any distance in any direction."""
-        config, rng = self.config, self.env.rng
+        config, rng = self.config, self.env.draws(which)
         distance = rng.uniform(config.nearest, config.arena, which.size)
         offset = forward(rng.uniform(-np.pi, np.pi, which.size)) * distance[:, None]
         self._give(which, around + offset)
@@ -249,7 +266,7 @@ class ReachGoal(SteerGoal):
         # The way's heading, not the pelvis', which turns with every step.
         yaw = self.course.state(self.all, self.course.written)["yaw"]
         self.speed, self.heading = way_to(to_target, yaw, self.arrived, config)
-        if self.random:
+        if self.random and not config.one_target:
             through = (self.held > config.hold + 1.0) | (self.since > config.patience)
             new = np.flatnonzero(through)
             if new.size:
@@ -264,7 +281,7 @@ class ReachGoal(SteerGoal):
         return apart
 
     def blocks(self) -> dict[str, FloatArray]:
-        """Commands, and the target: its direction from the root, how far it is, and whether there."""
+        """Commands, and the target: direction from the root, nearness, and whether it is there."""
         qpos = self.env.simulation.qpos
         apart = np.zeros((self.env.n_envs, 1, 3))
         apart[:, 0, :2] = self.target - qpos[:, :2]
@@ -288,11 +305,22 @@ class ReachGoal(SteerGoal):
         }
 
     def outcome(self) -> dict[str, FloatArray]:
-        """Targets reached, of those given."""
+        """Targets reached, of those given, and how long the last one took."""
         return {
             "success": self.n_reached / np.maximum(self.n_targets, 1.0),
+            "time_to_target": self.reached_at.copy(),
             "final_distance": self.distance(),
+            "fell": self.fallen().astype(float),
         }
+
+    def units(self) -> Mapping[str, str]:
+        """Of the results that have one."""
+        return {"time_to_target": "s", "final_distance": "m"}
+
+    def ended(self) -> tuple[BoolArray, BoolArray]:
+        """Who falls has failed; who stood at its only target is through."""
+        through = ~np.isnan(self.reached_at) & self.config.one_target
+        return self.fallen(), through
 
     def recorded(self) -> dict[str, Quantity]:
         """The target, how far it is, and the commands that lead there."""

@@ -7,8 +7,9 @@ measured on the body itself, not on its reference.
 
 from __future__ import annotations
 
+import contextlib
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from typing import TYPE_CHECKING
 
 import numpy as np
@@ -30,6 +31,13 @@ if TYPE_CHECKING:
 
 FloatArray = NDArray[np.float64]
 IntArray = NDArray[np.intp]
+BoolArray = NDArray[np.bool_]
+
+SETTLED = 2.0
+"""A command is judged from this long after it was given on [s]."""
+
+FALLEN = 0.75
+"""A pelvis lower than this part of its height in standing has fallen."""
 
 STRIDE_TIME = 1.2
 """Speed and direction of a body are those of its pelvis' way over this time, about a stride [s]."""
@@ -83,6 +91,10 @@ class SteerConfig(GoalConfig):
         """Bounds of the reference."""
         return Limits(self.acceleration, self.turn_rate, self.turn_acceleration)
 
+    def played(self) -> GoalConfig:
+        """Commands that stay for long enough to be judged, and seldom are to stand."""
+        return replace(self, interval=(5.0, 7.0), stop_share=0.1, max_change=0.5 * np.pi)
+
     def make(self) -> Goal:
         """The goal, for the environments that it will be attached to."""
         return SteerGoal(self)
@@ -104,6 +116,8 @@ class SteerGoal(Goal):
     schedule : ndarray, shape (n_commands, 3), or None
         Times since the episode's start [s], speeds and headings that all bodies are told.
     """
+
+    options: tuple[str, ...] = ("speed", "heading")
 
     def __init__(self, config: SteerConfig) -> None:
         self.config = config
@@ -133,14 +147,46 @@ class SteerGoal(Goal):
         n = env.n_envs
         self.all = np.arange(n)
         self.speed, self.heading = np.zeros(n), np.zeros(n)
-        self.next_change = np.zeros(n)
+        self.next_change, self.changed = np.zeros(n), np.zeros(n)
         self.n_kept = round(STRIDE_TIME * env.config.control_rate) + 1
         self.places = np.zeros((n, self.n_kept, 2))
+        self.sums = np.zeros((n, 4))
         self.limits = self.config.limits
 
     def images(self) -> Mapping[str, Image]:
         """The command's sine changes sign."""
         return {"command": (np.arange(3), np.array([1.0, -1.0, 1.0]))}
+
+    def ask(self, **wanted: object) -> None:
+        """Command one speed [m/s] and heading [rad] through all episodes, or none again."""
+        self.random, self.schedule = not wanted, None
+        if wanted:
+            speed, heading = (
+                wanted.get("speed", 0.5 * self.config.max_speed),
+                wanted.get("heading", 0.0),
+            )
+            command = self.checked(speed, heading)
+            self.schedule = np.array([[0.0, *command]])
+
+    def checked(self, speed: object, heading: object) -> tuple[float, float]:
+        """Commands as numbers.
+
+        Raises
+        ------
+        InvalidInputError
+            If one is not finite, or the speed out of range.
+        """
+        told, largest = np.full(2, np.nan), self.config.max_speed
+        with contextlib.suppress(TypeError, ValueError):
+            told = np.array([speed, heading], dtype=float)
+        if not 0.0 <= told[0] <= largest:
+            raise InvalidInputError(
+                f"Speed must be between 0 and {largest:g} m/s (how fast this policy learnt to "
+                f"walk), got {speed}."
+            )
+        if not np.isfinite(told[1]):
+            raise InvalidInputError(f"Heading must be a number of radians, got {heading}.")
+        return float(told[0]), float(wrap(told[1:])[0])
 
     # -- episodes -----------------------------------------------------------------------------
 
@@ -148,11 +194,16 @@ class SteerGoal(Goal):
         self, which: IntArray, motion: IntArray | None, frame: IntArray | None
     ) -> tuple[IntArray, IntArray]:
         """Ways that start at the origin in a phase of the gait, standing or at speed."""
-        rng, n = self.env.rng, which.size
-        phase = rng.integers(0, self.course.n_frames, n) if frame is None else frame
+        rng, n = self.env.draws(which), which.size
+        phase = (
+            rng.integers(np.zeros(n, dtype=int), self.course.n_frames) if frame is None else frame
+        )
         self.heading[which] = 0.0
-        self.next_change[which] = 0.0
-        if self.random:
+        self.next_change[which] = self.changed[which] = 0.0
+        self.sums[which] = 0.0
+        if self.schedule is not None:
+            self.command()
+        elif self.random:
             self.draw(which)
             self.heading[which] *= 0.25
         moving = np.where(rng.random(n) < 0.7, self.speed[which], 0.0)
@@ -171,12 +222,12 @@ class SteerGoal(Goal):
 
     def draw(self, which: IntArray) -> None:
         """New commands of speed and heading at random, and the time of the next ones."""
-        config, rng, n = self.config, self.env.rng, which.size
+        config, rng, n = self.config, self.env.draws(which), which.size
         speed = rng.uniform(config.min_speed, config.max_speed, n)
         self.speed[which] = np.where(rng.random(n) < config.stop_share, 0.0, speed)
         change = rng.uniform(-config.max_change, config.max_change, n)
         self.heading[which] = wrap(self.heading[which] + change)
-        self.next_change[which] += rng.uniform(*config.interval, n)
+        self.next_change[which] += rng.uniform(config.interval[0], config.interval[1], n)
 
     def _write(self, which: IntArray) -> None:
         self.course.extend(which, self.speed[which], self.heading[which], self.limits)
@@ -189,11 +240,12 @@ class SteerGoal(Goal):
             return
         self.places[:, :-1] = self.places[:, 1:]
         self.places[:, -1] = env.simulation.qpos[:, :2]
+        self._judge()
         self.command()
 
     def command(self) -> None:
         """Change commands whose time has come."""
-        time = self.env.frame / PHYSICS_RATE
+        time, before = self._time(), (self.speed.copy(), self.heading.copy())
         if self.schedule is not None:
             last = np.searchsorted(self.schedule[:, 0], time + 1e-9, side="right") - 1
             told = last >= 0
@@ -202,12 +254,57 @@ class SteerGoal(Goal):
             due = np.flatnonzero(time >= self.next_change)
             if due.size:
                 self.draw(due)
+        anew = (self.speed != before[0]) | (self.heading != before[1])
+        self.changed[anew] = time[anew]
+
+    def _time(self) -> FloatArray:
+        """Since the episodes' start [s], shape (n_envs,)."""
+        time: FloatArray = self.env.frame / PHYSICS_RATE
+        return time
+
+    def _judge(self) -> None:
+        """Add errors of direction and speed to the episode's, once a command has had its time."""
+        speed, direction = self.motion()
+        ready = self._time() >= self.changed + SETTLED
+        walks = ready & (self.speed > 0.0)
+        turn = np.abs(wrap(direction - self.heading))
+        late = np.abs(speed - self.speed)
+        self.sums += np.stack([walks * turn, walks, ready * late, ready], axis=1)
 
     # -- control steps ------------------------------------------------------------------------
 
     def velocity(self) -> FloatArray:
         """Of the bodies over the last stride [m/s], shape (n_envs, 2)."""
-        return (self.places[:, -1] - self.places[:, 0]) / STRIDE_TIME
+        moved: FloatArray = self.places[:, -1] - self.places[:, 0]
+        return moved * self.env.config.control_rate / (self.n_kept - 1)
+
+    def motion(self) -> tuple[FloatArray, FloatArray]:
+        """Speed [m/s] and direction [rad] of the bodies over the last stride, each (n_envs,)."""
+        velocity = self.velocity()
+        return np.linalg.norm(velocity, axis=1), np.arctan2(velocity[:, 0], -velocity[:, 1])
+
+    def fallen(self) -> BoolArray:
+        """Whose pelvis is too low for legs that stand, shape (n_envs,)."""
+        low: BoolArray = self.env.simulation.qpos[:, 2] < FALLEN * self.course.qpos[0, 2]
+        return low
+
+    def ended(self) -> tuple[BoolArray, BoolArray]:
+        """Who falls has failed."""
+        return self.fallen(), np.zeros(self.env.n_envs, dtype=bool)
+
+    def outcome(self) -> dict[str, FloatArray]:
+        """Mean errors from 2 s after a change of command on, and who never fell."""
+        turn, n_turn, late, n_late = self.sums.T
+        with np.errstate(invalid="ignore"):  # an episode may end before it is judged
+            return {
+                "success": 1.0 - self.fallen(),
+                "heading_error": turn / np.where(n_turn > 0, n_turn, np.nan),
+                "speed_error": late / np.where(n_late > 0, n_late, np.nan),
+            }
+
+    def units(self) -> Mapping[str, str]:
+        """Of the errors."""
+        return {"heading_error": "rad", "speed_error": "m/s"}
 
     def blocks(self) -> dict[str, FloatArray]:
         """Commanded speed, and sine and cosine of the heading's distance."""
@@ -239,7 +336,7 @@ class SteerGoal(Goal):
 
     # -- checkpoints --------------------------------------------------------------------------
 
-    _STATE = ("speed", "heading", "next_change", "places")
+    _STATE: tuple[str, ...] = ("speed", "heading", "next_change", "changed", "places", "sums")
 
     def state_arrays(self) -> dict[str, NDArray]:
         """Commands, ways and the last stride."""
