@@ -334,8 +334,9 @@ def _step_info(
 
 
 def _first(info: Mapping[str, NDArray[Any]]) -> dict[str, Any]:
-    """Entries of the only environment; numbers as Python's own."""
-    return {k: v[0].copy() if v.ndim > 1 else v[0].item() for k, v in info.items()}
+    """Entries of the only environment; numbers as Python's own, without results yet to come."""
+    entries = {k: v[0].copy() if v.ndim > 1 else v[0].item() for k, v in info.items()}
+    return {k: v for k, v in entries.items() if not (k.startswith("goal_") and np.isnan(v))}
 
 
 def _masked(info: Mapping[str, NDArray[Any]], where: NDArray[np.bool_]) -> dict[str, Any]:

@@ -54,9 +54,9 @@ def test_the_way_leads_to_every_target_and_stays(small_walk: ReferenceMotion) ->
     arrived, apart = np.zeros(n, dtype=bool), []
     for k in range(20 * 150):
         if k % 5 == 0:
-            # Body and law are 0.2 s behind what is written.
-            now = course.state(which, np.maximum(course.written - 30, 0))
-            to_target = target - np.stack([now["x"], now["y"]], axis=-1)
+            # A law that is a control step or two late.
+            late = course.state(which, np.maximum(course.written - 10, 0))
+            to_target = target - np.stack([late["x"], late["y"]], axis=-1)
             yaw = course.state(which, course.written)["yaw"]
             apart.append(np.linalg.norm(to_target, axis=1))
             arrived = np.where(arrived, apart[-1] < LEFT, apart[-1] < ARRIVED)

@@ -123,22 +123,27 @@ def way_to(
     distance = np.linalg.norm(target, axis=1)
     bearing = np.arctan2(target[:, 0], -target[:, 1])
     turn = wrap(bearing - yaw)
-    slow = np.maximum(SLOW, config.min_speed)
+    slow = max(SLOW, config.min_speed)
     speed = slow + (config.walking_speed - slow) * np.clip(np.cos(turn), 0.0, 1.0) ** 2
-    circle = speed / config.turn_rate
-    near = (distance < 2.0 * circle * np.abs(np.sin(turn))) & (distance > config.radius)
-    heading = np.where(near, yaw, bearing)
-    # The way is told 0.2 s ahead, and stops as it may brake.
-    left = np.maximum(distance - 0.25 * speed, 0.0)
-    braking = np.sqrt(2.0 * 0.7 * config.acceleration * left)
-    speed = np.where(near, speed, np.minimum(speed, np.maximum(braking, config.min_speed)))
-    return np.where(arrived, 0.0, speed), np.where(arrived, yaw, heading)
+    aside = distance * np.abs(np.sin(turn))
+    circle = ROOM * slow / config.turn_rate
+    near = (distance**2 < 2.0 * circle * aside) & (aside > 0.5 * config.radius)
+    braking = np.sqrt(2.0 * BRAKING * config.acceleration * np.maximum(distance - 0.05, 0.0))
+    speed = np.where(near, slow, np.minimum(speed, np.maximum(braking, config.min_speed)))
+    heading = np.where(near | arrived, yaw, bearing)
+    return np.where(arrived, 0.0, speed), heading
 
 
 SLOW = 0.5
 """Speed in a turn [m/s]."""
 
-ARRIVED, LEFT = 0.15, 0.35
+ROOM = 1.6
+"""Radius of the circle that is kept clear for a turn, in that of the tightest turn."""
+
+BRAKING = 0.7
+"""Part of the largest deceleration with which a body slows down."""
+
+ARRIVED, LEFT = 0.15, 0.28
 """Who comes within the first distance of the target stops; who stands is asked to walk again beyond
 the second [m]."""
 
@@ -263,9 +268,12 @@ class ReachGoal(SteerGoal):
         self.reached_at[now] = self.since[now]
         self.n_reached[now] += 1.0
         self.arrived = np.where(self.arrived, distance < LEFT, distance < ARRIVED)
-        # The way's heading, not the pelvis', which turns with every step.
-        yaw = self.course.state(self.all, self.course.written)["yaw"]
-        self.speed, self.heading = way_to(to_target, yaw, self.arrived, config)
+        # What is commanded holds from where the way is written to; the body will be as far from
+        # its way there as it is now.
+        now = self.course.state(self.all, env.frame)
+        then = self.course.state(self.all, self.course.written)
+        planned = np.stack([then["x"] - now["x"], then["y"] - now["y"]], axis=-1)
+        self.speed, self.heading = way_to(to_target - planned, then["yaw"], self.arrived, config)
         if self.random and not config.one_target:
             through = (self.held > config.hold + 1.0) | (self.since > config.patience)
             new = np.flatnonzero(through)
