@@ -1,9 +1,8 @@
 """Gaits between standing and walking: one recorded gait, with steps of any length.
 
-Between a standing posture and the recorded cycle, poses are interpolated: angles in the sagittal
-plane and the way of a cycle in proportion to the level, the sway to the sides at half the level
-already, as weight must be shifted for the shortest step. Feet are put on the floor as for any
-other motion. This is a plan for a body to follow, not a recording: no person walked it.
+Between a standing posture and the recorded cycle, pelvis and feet are placed: steps in proportion
+to the level, the sway to the sides in full for all but the shortest, and legs follow by inverse
+kinematics. This is a plan for a body to follow, not a recording: no person walked it.
 """
 
 from __future__ import annotations
@@ -32,8 +31,9 @@ LEVELS = (0.0, 0.25, 0.5, 0.75, 1.0)
 SOLVED = (0.0, 0.5, 1.0)
 """Levels whose static optimisation is computed; the others' lies between."""
 
-FULL_SWAY = 0.5
-"""Level from which the body sways to the sides as in the recording."""
+FULL_SWAY = 0.25
+"""Level from which the body sways to the sides as in the recording: it falls from foot to foot,
+however short the step."""
 
 STANDING_KNEE = 0.08
 """Knee angle in standing [rad]."""

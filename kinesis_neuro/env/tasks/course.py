@@ -22,7 +22,7 @@ from kinesis_neuro.motion.reference import ReferenceMotion
 FloatArray = NDArray[np.float64]
 IntArray = NDArray[np.intp]
 
-SLOWEST_PACE = 0.8
+SLOWEST_PACE = 0.9
 """Cadence of the shortest steps, in that of the recording; full steps have all of it."""
 
 FULL_TURN_SPEED = 0.4
@@ -79,7 +79,7 @@ def level_and_pace(speed: FloatArray, full_speed: float) -> tuple[FloatArray, Fl
     --------
     >>> level, pace = level_and_pace(np.array([0.0, 0.5, 1.0, 1.2]), 1.0)
     >>> level.round(3).tolist(), pace.round(3).tolist(), (level * pace).round(3).tolist()
-    ([0.0, 0.556, 1.0, 1.0], [0.8, 0.9, 1.0, 1.2], [0.0, 0.5, 1.0, 1.2])
+    ([0.0, 0.526, 1.0, 1.0], [0.9, 0.95, 1.0, 1.2], [0.0, 0.5, 1.0, 1.2])
     """
     relative = speed / full_speed
     pace = SLOWEST_PACE + (1.0 - SLOWEST_PACE) * relative
