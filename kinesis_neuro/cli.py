@@ -69,7 +69,10 @@ class Distill:
 
 @dataclass(frozen=True)
 class Evaluate:
-    """Measure how well a policy follows motions, or a library of them, under both protocols."""
+    """Measure how well a policy follows motions, under both protocols, or how it meets its goal.
+
+    A policy of a task is asked for its goal, unless motions are given.
+    """
 
     policy: tyro.conf.Positional[str]
     """Name of a shipped policy, or a policy's folder."""
@@ -392,10 +395,22 @@ def _compare(command: Compare) -> None:
 
 def _evaluate(command: Evaluate) -> None:
     from kinesis_neuro.evaluate import evaluate
+    from kinesis_neuro.evaluate_goal import evaluate_goal, goal_table, has_goal
+    from kinesis_neuro.learn.play import as_policy
     from kinesis_neuro.scores import summary_table
 
     if command.keys:
         raise InvalidInputError("Keys choose among the clips of a motion library; give its folder.")
+    policy = as_policy(command.policy)
+    if has_goal(policy) and not command.motions:
+        found = evaluate_goal(
+            policy,
+            n_episodes=100 if command.n_starts is None else command.n_starts,
+            duration=command.duration,
+            seed=command.seed,
+        )
+        print(goal_table(json.loads(found.attrs["summary"])))
+        return
     result = evaluate(
         command.policy,
         list(command.motions) or None,

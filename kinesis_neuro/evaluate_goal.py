@@ -140,3 +140,23 @@ def goal_summary(values: dict[str, np.ndarray], seed: int = 0) -> dict[str, dict
             interval = bootstrap_interval(known, rng)
         summary[name] = {"mean": float(known.mean()), "interval": interval, "n": int(known.size)}
     return summary
+
+
+def has_goal(policy: Policy) -> bool:
+    """Whether a policy was trained for more than imitation."""
+    return bool(policy.about.task.get("goal", {}).get("kind"))
+
+
+def goal_table(summary: dict[str, dict[str, Any]]) -> str:
+    """A summary as lines of text.
+
+    Examples
+    --------
+    >>> print(goal_table(goal_summary({"success": np.array([1.0, 0.0, 0.0, 1.0])})))
+    success              0.500  [0.150, 0.850]  (n = 4)
+    """
+    return "\n".join(
+        f"{name:18} {row['mean']:7.3f}  [{row['interval'][0]:.3f}, {row['interval'][1]:.3f}]"
+        f"  (n = {row['n']})"
+        for name, row in summary.items()
+    )

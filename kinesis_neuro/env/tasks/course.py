@@ -135,9 +135,8 @@ class CourseTable(ReferenceTable):
         )
         n = gait.n_frames
         # Rows stay where they are; the way moves them.
-        progress = np.concatenate(
-            [np.arange(n)[:, None] / n * m.displacement for m in table.motions]
-        )
+        share = np.tile(np.arange(n) / n, len(table.motions))[:, None]
+        progress = share * np.repeat(table.displacement, n, axis=0)
         values = {f.name: getattr(table, f.name) for f in fields(ReferenceTable)}
         values["qpos"] = table.qpos.copy()
         values["qpos"][:, :3] -= progress

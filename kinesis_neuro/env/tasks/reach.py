@@ -116,7 +116,7 @@ def way_to(
     >>> ahead, left = np.array([[0.0, -3.0]]), np.array([[3.0, 0.0]])
     >>> still, there = np.zeros(1), np.zeros(1, dtype=bool)
     >>> way_to(ahead, still, there, ReachConfig())
-    (array([0.9]), array([-0.]))
+    (array([0.9]), array([0.]))
     >>> [round(float(value[0]), 2) for value in way_to(left, still, there, ReachConfig())]
     [0.5, 1.57]
     """

@@ -295,12 +295,12 @@ class SteerGoal(Goal):
     def outcome(self) -> dict[str, FloatArray]:
         """Mean errors from 2 s after a change of command on, and who never fell."""
         turn, n_turn, late, n_late = self.sums.T
-        with np.errstate(invalid="ignore"):  # an episode may end before it is judged
-            return {
-                "success": 1.0 - self.fallen(),
-                "heading_error": turn / np.where(n_turn > 0, n_turn, np.nan),
-                "speed_error": late / np.where(n_late > 0, n_late, np.nan),
-            }
+        # An episode may end before it is judged: it has no error then.
+        return {
+            "success": np.where(self.fallen(), 0.0, 1.0),
+            "heading_error": turn / np.where(n_turn > 0, n_turn, np.nan),
+            "speed_error": late / np.where(n_late > 0, n_late, np.nan),
+        }
 
     def units(self) -> Mapping[str, str]:
         """Of the errors."""
