@@ -25,6 +25,9 @@ IntArray = NDArray[np.intp]
 SLOWEST_PACE = 0.9
 """Cadence of the shortest steps, in that of the recording; full steps have all of it."""
 
+FIRST_STEP = 0.0
+"""Phase with which who stands sets out: the right foot takes the weight, the left swings."""
+
 FULL_TURN_SPEED = 0.4
 """Speed from which the way turns as fast as it may [m/s]; who stands does not turn."""
 
@@ -46,8 +49,8 @@ class Limits:
         [rad/s^2]
     """
 
-    acceleration: float = 0.8
-    turn_rate: float = 0.8
+    acceleration: float = 0.9
+    turn_rate: float = 0.6
     turn_acceleration: float = 3.0
 
 
@@ -177,6 +180,7 @@ class CourseTable(ReferenceTable):
         last = self.written[which]
         phase, v, yaw, turn, x, y = self.way[which, last % size].T
         _, pace = level_and_pace(v, self.full_speed)
+        stands = (v == 0.0) & (speed == 0.0)
         step = forward(yaw) * (v * dt)[:, None]
         change = limits.acceleration * dt
         allowed = limits.turn_rate * np.minimum(1.0, v / FULL_TURN_SPEED)
@@ -184,7 +188,7 @@ class CourseTable(ReferenceTable):
         swing = limits.turn_acceleration * dt
         self.way[which, (last + 1) % size] = np.stack(
             [
-                np.mod(phase + pace, self.n_frames),
+                np.where(stands, FIRST_STEP * self.n_frames, np.mod(phase + pace, self.n_frames)),
                 v + np.clip(speed - v, -change, change),
                 yaw + turn * dt,
                 turn + np.clip(wanted - turn, -swing, swing),

@@ -90,19 +90,24 @@ class ReachConfig(SteerConfig):
 
 
 def way_to(
-    target: FloatArray, yaw: FloatArray, arrived: BoolArray, config: ReachConfig
+    target: FloatArray,
+    yaw: FloatArray,
+    speed: FloatArray,
+    arrived: BoolArray,
+    config: ReachConfig,
 ) -> tuple[FloatArray, FloatArray]:
     """Speeds and headings that lead to targets.
 
     The heading points at the target, but where that lies within the circle that the body turns
-    in: there it goes on straight until it can turn. It slows down to turn, and to arrive.
+    in: there it goes on straight until it can turn. It is slower in turns, and brakes as late as
+    it can: what is slower than `min_speed` is passed through only.
 
     Parameters
     ----------
     target : ndarray, shape (n, 2)
-        From the bodies, along world axes [m].
-    yaw : ndarray, shape (n,)
-        Headings of the bodies [rad].
+        From where the way is, along world axes [m].
+    yaw, speed : ndarray, shape (n,)
+        Heading [rad] and speed [m/s] of the way there.
     arrived : ndarray of bool, shape (n,)
         Who has arrived stands.
     config : ReachConfig
@@ -114,38 +119,36 @@ def way_to(
     Examples
     --------
     >>> ahead, left = np.array([[0.0, -3.0]]), np.array([[3.0, 0.0]])
-    >>> still, there = np.zeros(1), np.zeros(1, dtype=bool)
-    >>> way_to(ahead, still, there, ReachConfig())
+    >>> way = np.zeros(1), np.array([0.9]), np.zeros(1, dtype=bool)
+    >>> way_to(ahead, *way, ReachConfig())
     (array([0.9]), array([0.]))
-    >>> [round(float(value[0]), 2) for value in way_to(left, still, there, ReachConfig())]
-    [0.5, 1.57]
+    >>> [round(float(value[0]), 2) for value in way_to(left, *way, ReachConfig())]
+    [0.6, 1.57]
     """
     distance = np.linalg.norm(target, axis=1)
     bearing = np.arctan2(target[:, 0], -target[:, 1])
     turn = wrap(bearing - yaw)
-    slow = max(SLOW, config.min_speed)
-    speed = slow + (config.walking_speed - slow) * np.clip(np.cos(turn), 0.0, 1.0) ** 2
+    slow = config.min_speed
+    wanted = slow + (config.walking_speed - slow) * np.clip(np.cos(turn), 0.0, 1.0) ** 2
     aside = distance * np.abs(np.sin(turn))
-    circle = ROOM * slow / config.turn_rate
-    near = (distance**2 < 2.0 * circle * aside) & (aside > 0.5 * config.radius)
-    braking = np.sqrt(2.0 * BRAKING * config.acceleration * np.maximum(distance - 0.05, 0.0))
-    speed = np.where(near, slow, np.minimum(speed, np.maximum(braking, config.min_speed)))
-    heading = np.where(near | arrived, yaw, bearing)
-    return np.where(arrived, 0.0, speed), heading
+    near = (distance**2 < 2.0 * ROOM * slow / config.turn_rate * aside) & (aside > OFF)
+    wanted = np.where(near, slow, wanted)
+    # A target that is passed on the side is not what one stops at.
+    stop = (distance <= 0.5 * speed**2 / config.acceleration + SHORT) & ~near
+    return np.where(stop | arrived, 0.0, wanted), np.where(near | arrived, yaw, bearing)
 
-
-SLOW = 0.5
-"""Speed in a turn [m/s]."""
 
 ROOM = 1.6
 """Radius of the circle that is kept clear for a turn, in that of the tightest turn."""
 
-BRAKING = 0.7
-"""Part of the largest deceleration with which a body slows down."""
+OFF = 0.15
+"""A way that leads past a target at less than this distance leads there [m]."""
 
-ARRIVED, LEFT = 0.15, 0.28
-"""Who comes within the first distance of the target stops; who stands is asked to walk again beyond
-the second [m]."""
+SHORT = 0.05
+"""A way may end this short of the target [m]."""
+
+ARRIVED, LEFT = 0.22, 0.28
+"""Who stands within the first distance of the target has arrived; beyond the second, not [m]."""
 
 
 class ReachGoal(SteerGoal):
@@ -267,13 +270,16 @@ class ReachGoal(SteerGoal):
         now = (self.held >= config.hold - 1e-9) & np.isnan(self.reached_at)
         self.reached_at[now] = self.since[now]
         self.n_reached[now] += 1.0
-        self.arrived = np.where(self.arrived, distance < LEFT, distance < ARRIVED)
         # What is commanded holds from where the way is written to; the body will be as far from
         # its way there as it is now.
         now = self.course.state(self.all, env.frame)
         then = self.course.state(self.all, self.course.written)
         planned = np.stack([then["x"] - now["x"], then["y"] - now["y"]], axis=-1)
-        self.speed, self.heading = way_to(to_target - planned, then["yaw"], self.arrived, config)
+        stands = (now["speed"] == 0.0) & (then["speed"] == 0.0) & (distance < ARRIVED)
+        self.arrived = (self.arrived | stands) & (distance < LEFT)
+        self.speed, self.heading = way_to(
+            to_target - planned, then["yaw"], then["speed"], self.arrived, config
+        )
         if self.random and not config.one_target:
             through = (self.held > config.hold + 1.0) | (self.since > config.patience)
             new = np.flatnonzero(through)

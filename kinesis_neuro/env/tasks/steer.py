@@ -20,7 +20,7 @@ from kinesis_neuro.body.models import PHYSICS_RATE
 from kinesis_neuro.env import terms
 from kinesis_neuro.env.config import ImitationConfig
 from kinesis_neuro.env.reference_table import ReferenceTable
-from kinesis_neuro.env.tasks.course import CourseTable, Limits, forward, wrap
+from kinesis_neuro.env.tasks.course import FIRST_STEP, CourseTable, Limits, forward, wrap
 from kinesis_neuro.env.tasks.goal import Goal, GoalConfig, Image, Quantity
 from kinesis_neuro.errors import InvalidInputError
 from kinesis_neuro.motion.gait_family import GaitFamily
@@ -66,13 +66,13 @@ class SteerConfig(GoalConfig):
     """
 
     kind: str = field(default="steer", init=False)
-    max_speed: float = 1.2
-    min_speed: float = 0.3
+    max_speed: float = 1.1
+    min_speed: float = 0.6
     max_change: float = 1.6
     interval: tuple[float, float] = (1.5, 5.0)
     stop_share: float = 0.2
-    acceleration: float = 0.8
-    turn_rate: float = 0.8
+    acceleration: float = 0.9
+    turn_rate: float = 0.6
     turn_acceleration: float = 3.0
     velocity_weight: float = 0.1
 
@@ -207,6 +207,7 @@ class SteerGoal(Goal):
             self.draw(which)
             self.heading[which] *= 0.25
         moving = np.where(rng.random(n) < 0.7, self.speed[which], 0.0)
+        phase = np.where(moving > 0.0, phase, FIRST_STEP * self.course.n_frames)
         self.course.begin(which, phase.astype(float), moving)
         for _ in range(self.course.ahead):
             self._write(which)
