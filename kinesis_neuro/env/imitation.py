@@ -230,7 +230,7 @@ class ImitationEnv:
         """
         config, table = self.config, self.table
         action = self.own_sides(action)
-        diverged = self._stepper.advance(action)
+        diverged, seen = self._stepper.advance(action)
         self.steps += 1
         self.n_diverged += int(diverged.sum())
 
@@ -249,7 +249,8 @@ class ImitationEnv:
         truncated = ~terminated & ((self.steps >= self.max_steps) | ended | through)
         episode_time = self.steps / config.control_rate
         done = np.flatnonzero(terminated | truncated)
-        observation = self.observe()
+        # Goals may have changed with what was reached; then nobody has looked yet.
+        observation = self.observe() if seen is None else seen
         # What a diverged state looks like is of no use to anybody.
         observation[diverged] = 0.0
         distance[diverged] = config.termination_distance

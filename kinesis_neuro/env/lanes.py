@@ -19,9 +19,9 @@ FloatArray = NDArray[np.float64]
 class Stepper:
     """Brings the bodies of an environment through control steps.
 
-    Neighbouring bodies make a lane: their actuation, which is Python, runs beside the physics of
-    the other lanes. Where somebody looks at every physics step (a hook, a push, a goal), all
-    bodies go together. What comes out is the same to the bit.
+    Neighbouring bodies make a lane: their actuation and observation, which are Python, run beside
+    the physics of the other lanes. Where somebody looks at every physics step (a hook, a push, a
+    goal), all bodies go together. What comes out is the same to the bit.
 
     Parameters
     ----------
@@ -35,23 +35,25 @@ class Stepper:
         self._lanes = env.simulation.lanes() if separable else []
         self._threads = ThreadPoolExecutor(len(self._lanes)) if self._lanes else None
 
-    def advance(self, action: FloatArray) -> NDArray[np.bool_]:
-        """Make one control step; returns the bodies whose physics diverged."""
+    def advance(self, action: FloatArray) -> tuple[NDArray[np.bool_], NDArray[np.float32] | None]:
+        """Make one control step: which bodies' physics diverged, and observations if made."""
         env = self.env
         env.mean_excitation[:] = 0.0
         watched = env.wrench is not None or env.on_physics_step is not None
         if self._threads is None or watched:
-            diverged = self._advance_all(action)
+            diverged, observation = self._advance_all(action), None
         else:
             going = [
                 self._threads.submit(self._advance_lane, action, lane, rows)
                 for rows, lane in self._lanes
             ]
-            diverged = np.concatenate([lane.result() for lane in going])
+            done = [lane.result() for lane in going]
+            diverged = np.concatenate([lane[0] for lane in done])
+            observation = np.concatenate([lane[1] for lane in done])
             env.excitation = np.concatenate([lane.excitation for _, lane in self._lanes])
             env.simulation.excitation = env.excitation
         env.mean_excitation /= env.config.decimation
-        return diverged
+        return diverged, observation
 
     def _advance_all(self, action: FloatArray) -> NDArray[np.bool_]:
         env, simulation = self.env, self.env.simulation
@@ -69,7 +71,9 @@ class Stepper:
             env.goal.advance()
         return diverged
 
-    def _advance_lane(self, action: FloatArray, lane: Simulation, rows: slice) -> NDArray[np.bool_]:
+    def _advance_lane(
+        self, action: FloatArray, lane: Simulation, rows: slice
+    ) -> tuple[NDArray[np.bool_], NDArray[np.float32]]:
         env = self.env
         motion, frame = env.motion[rows], env.frame[rows]  # views of what all share
         plan = env.drive.plan(action[rows], lane, motion, frame)
@@ -78,7 +82,7 @@ class Stepper:
             diverged |= lane.step(env.drive.excite(plan, lane, motion, frame))
             frame += 1
             env.mean_excitation[rows] += lane.excitation
-        return diverged
+        return diverged, env.observer.observe(lane, motion, frame)
 
     def close(self) -> None:
         """Stop the threads of the lanes."""
