@@ -225,16 +225,20 @@ def bench_table(results: list[Measured], steps: int, decimation: int = 5) -> Tab
     decimation : int
         Physics steps in a control step.
     """
+    from rich.box import SIMPLE_HEAD
     from rich.table import Table
 
     table = Table(
+        box=SIMPLE_HEAD,
+        padding=(0, 1, 0, 0),
+        show_edge=False,
         title=f"physics and control steps a second; shares of the raw limit; hours for {steps:,} "
-        "control steps"
+        "control steps",
     )
     for name in ("body", "backend"):
         table.add_column(name, no_wrap=True)
     rates = ("threads", "physics", "raw", "env", "train")
-    for name in (*rates, "env %", "train %", "KiB", "hours"):
+    for name in (*rates, "env%", "train%", "KiB", "hours"):
         table.add_column(name, justify="right", no_wrap=True)
     for one in results:
         samples = one.samples

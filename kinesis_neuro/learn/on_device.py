@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import copy
 import dataclasses
+import os
 import warnings
 from collections.abc import Sequence
 from typing import Any
@@ -91,6 +92,18 @@ def environments(
     # A rollout is drawn with what was known before it, wherever its episodes end.
     env.starts.deferred = True
     return env
+
+
+def own_device(device: str) -> str:
+    """The GPU of this learner, of several that ``torchrun`` started on one machine.
+
+    Examples
+    --------
+    >>> own_device("cuda:1"), own_device("cpu")
+    ('cuda:1', 'cpu')
+    """
+    number = os.environ.get("LOCAL_RANK")
+    return f"cuda:{number}" if device == "cuda" and number is not None else device
 
 
 def free_on(device: str) -> float:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import contextlib
+import dataclasses
 import json
 import time
 from pathlib import Path
@@ -21,7 +22,7 @@ from kinesis_neuro.errors import FileFormatError, IncompatibleError, KinesisErro
 from kinesis_neuro.formats.atomic import atomic_directory, recover_directory
 from kinesis_neuro.learn import checkpoint as files
 from kinesis_neuro.learn.config import TrainConfig, from_dict, to_dict
-from kinesis_neuro.learn.on_device import ActingPolicy, DeviceCollector, environments
+from kinesis_neuro.learn.on_device import ActingPolicy, DeviceCollector, environments, own_device
 from kinesis_neuro.learn.policy import Policy, mlp
 from kinesis_neuro.learn.ppo import PPO
 from kinesis_neuro.learn.rollout import Collector, RolloutStatistics
@@ -53,6 +54,7 @@ class Trainer:
     """
 
     def __init__(self, config: TrainConfig, folder: Path, team: Team | None = None) -> None:
+        config = dataclasses.replace(config, device=own_device(config.device))
         check_backend(config.backend, config.device)
         self.config, self.folder, self.team = config, folder, team or join_team()
         if self.team.rank == 0:

@@ -93,41 +93,39 @@ def moment_control(action: Tensor, matrix: Tensor, feedforward: Tensor) -> Tenso
     """
     transposed = matrix.mT
     identity = REGULARIZATION * torch.eye(action.shape[1], dtype=matrix.dtype, device=matrix.device)
+    wanted, target = feedforward[..., None], action[..., None]
 
-    def at(place: Tensor) -> tuple[Tensor, Tensor, Tensor]:
-        free = feedforward + (transposed @ place[..., None])[..., 0]
+    def at(places: Tensor) -> tuple[Tensor, Tensor, Tensor]:
+        """Change, slope and value at several places (n, n_joints, k) of each row."""
+        free = wanted + transposed @ places
         excitation = free.clamp(0.0, 1.0)
-        change = excitation - feedforward
-        slope = (matrix @ change[..., None])[..., 0] + REGULARIZATION * place - action
-        value = (excitation * (free - 0.5 * excitation) - feedforward * free).sum(dim=1)
-        value = value + (place * (0.5 * REGULARIZATION * place - action)).sum(dim=1)
-        return change, slope, value
+        change = excitation - wanted
+        slope = matrix @ change + REGULARIZATION * places - target
+        value = (excitation * (free - 0.5 * excitation) - wanted * free).sum(dim=1)
+        return change, slope, value + (places * (0.5 * REGULARIZATION * places - target)).sum(dim=1)
 
-    place = torch.zeros_like(action)
+    place = torch.zeros_like(target)
     change, slope, value = at(place)
     # What rounding alone may add to a value.
     slack = 1e-12 if matrix.dtype == torch.float64 else 1e-6
+    shares = 0.5 ** torch.arange(_HALVINGS + 1, dtype=matrix.dtype, device=matrix.device)
     for _ in range(_NEWTON_STEPS):
         on = slope.abs().amax(dim=1, keepdim=True) > _TOLERANCE
-        inside = (change > -feedforward) & (change < 1.0 - feedforward)
-        curvature = (matrix * inside[:, None]) @ transposed + identity
+        inside = (change > -wanted) & (change < 1.0 - wanted)
+        curvature = (matrix * inside.mT) @ transposed + identity
         # Symmetric and positive definite.
         factor, _ = torch.linalg.cholesky_ex(curvature)
-        step = torch.cholesky_solve(slope[..., None], factor)[..., 0]
-        descent = _DESCENT * (step * slope).sum(dim=1)
-        moved = place - step
-        tried = at(moved)
-        for _ in range(_HALVINGS):
-            worse = tried[2] > value - descent + slack
-            step = torch.where(worse[:, None], 0.5 * step, step)
-            descent = torch.where(worse, 0.5 * descent, descent)
-            moved = place - step
-            tried = at(moved)
-        place = torch.where(on, moved, place)
-        change = torch.where(on, tried[0], change)
-        slope = torch.where(on, tried[1], slope)
-        value = torch.where(on[:, 0], tried[2], value)
-    return change
+        step = torch.cholesky_solve(slope, factor)
+        # The step, its half, its quarter, ... at once; the first that brings enough is taken.
+        places = place - step * shares
+        tried = at(places)
+        enough = tried[2] <= value - _DESCENT * (step * slope).sum(dim=1) * shares + slack
+        first = torch.where(enough.any(dim=1), enough.int().argmax(dim=1), _HALVINGS)[:, None, None]
+        place = torch.where(on, places.take_along_dim(first, 2), place)
+        change = torch.where(on, tried[0].take_along_dim(first, 2), change)
+        slope = torch.where(on, tried[1].take_along_dim(first, 2), slope)
+        value = torch.where(on[:, 0], tried[2].take_along_dim(first[:, 0], 1), value)
+    return change[..., 0]
 
 
 class DeviceDrive:
