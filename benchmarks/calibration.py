@@ -102,8 +102,10 @@ def not_exchangeable(n: int) -> None:
     ):
         data = values / np.sqrt(cycles)[:, None, None]
         a, b = (xr.DataArray(v, GRID, dims) for v in (data[:10], data[10:]))
-        found = cluster_permutation_test(a, b, n_permutations=999).dataset
-        report(f"two samples, {name}", int((found.p_value.min("phase") <= LEVEL).sum()), n)
+        for t, equal in (("Student", True), ("Welch", False)):
+            found = cluster_permutation_test(a, b, n_permutations=999, equal_variance=equal)
+            count = int((found.dataset.p_value.min("phase") <= LEVEL).sum())
+            report(f"two samples, {name}, {t}'s t", count, n)
     covariate = np.arange(10.0)
     ends = np.where(np.abs(covariate - 4.5) > 3, 1.0, 11.0)  # two at each end
     for name, cycles in (("at the ends", ends), ("in the middle", 12 - ends)):

@@ -6,7 +6,9 @@ often. A simultaneous band covers the whole curve: the largest deviation along i
 
 from __future__ import annotations
 
+import contextlib
 import warnings
+from typing import Any
 
 import numpy as np
 import xarray as xr
@@ -216,12 +218,10 @@ def mixed_model_band(
     for k in np.flatnonzero(defined):  # statsmodels fits one response at a time
         with warnings.catch_warnings():
             warnings.simplefilter("ignore")  # counted below
-            model = sm.MixedLM(y[:, k], x, groups=index)
-            try:
-                fit = model.fit(reml=True, method=["lbfgs", "powell"])
-            except np.linalg.LinAlgError:  # hardly any value differs from the others
-                defined[k] = False
-                continue
+            fit = _fitted(sm.MixedLM(y[:, k], x, groups=index))
+        if fit is None:  # hardly any value differs from the others
+            defined[k] = False
+            continue
         unconverged += int(not fit.converged)
         beta[:, k], within[k] = fit.fe_params, fit.scale
         between[k] = max(float(np.asarray(fit.cov_re).squeeze()), 0.0)
@@ -262,6 +262,14 @@ def mixed_model_band(
         "seed": int(seed),
     }
     return result
+
+
+def _fitted(model: Any) -> Any:
+    """Fit a mixed model, by Powell's method where gradients run into a singular matrix."""
+    for method in (["lbfgs", "powell"], ["powell"]):
+        with contextlib.suppress(np.linalg.LinAlgError):
+            return model.fit(reml=True, method=method)
+    return None
 
 
 def _check_order(array: xr.DataArray, dim: str) -> None:
@@ -332,11 +340,7 @@ def _influence(
 
 
 def _largest_t(
-    influence: FloatArray,
-    freedom: int,
-    level: float,
-    n: int,
-    rng: np.random.Generator,
+    influence: FloatArray, freedom: int, level: float, n: int, rng: np.random.Generator
 ) -> float:
     """Quantile of the largest |t| along a curve whose estimates correlate as the subjects' do."""
     scale = np.sqrt((influence**2).sum(axis=0))

@@ -93,6 +93,7 @@ def cluster_permutation_test(
     regressor: ArrayLike | None = None,
     threshold: float | None = None,
     cyclic: bool | None = None,
+    equal_variance: bool = True,
 ) -> ClusterTest:
     """Test where curves differ from zero, from each other, or with a covariate.
 
@@ -105,8 +106,9 @@ def cluster_permutation_test(
 
     Exchange presumes that without an effect all subjects' means vary alike. Where their precision
     goes with what is tested (the noisy means, of few cycles, in the smaller of two groups, or at
-    the ends of the covariate), two_sample and regression reject too often: by how much is in
-    ``benchmarks/analysis.md``. Take as many cycles of everyone then. Sign flips do not mind.
+    the ends of the covariate), two_sample and regression reject too often, a third of the time and
+    more at worst (``benchmarks/analysis.md``). Take as many cycles of everyone then, or, for two
+    samples, ``equal_variance=False``. Sign flips do not mind.
 
     Parameters
     ----------
@@ -131,6 +133,9 @@ def cluster_permutation_test(
     cyclic : bool, optional
         Whether clusters run on across the end of the cycle; by default if the grid of phase is
         closed.
+    equal_variance : bool
+        Student's t of two samples; Welch's if not, which stands permutation of groups that vary
+        unlike (Janssen 1997; Chung & Romano 2013).
 
     Returns
     -------
@@ -165,7 +170,7 @@ def cluster_permutation_test(
     means = [subject_means(x, unit, dim) for x in arrays]
     if len(means) == 2:
         exact_align(means[0], means[1], exclude=() if name == "paired" else (unit,))
-    prepared = Design.of(name, means, unit, dim, regressor)
+    prepared = Design.of(name, means, unit, dim, regressor, equal_variance)
     flips = permuted(prepared, n_permutations, np.random.default_rng(seed))
     limit = threshold or float(stats.t.ppf(0.975, prepared.degrees_of_freedom))
 
@@ -192,6 +197,7 @@ def cluster_permutation_test(
         "design": name,
         "unit": unit,
         "threshold": limit,
+        "equal_variance": int(equal_variance),
         "cyclic": int(wraps),
         "n_permutations": int(total),
         "exact": int(flips.exact),

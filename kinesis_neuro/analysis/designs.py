@@ -94,6 +94,7 @@ class Design:
     other_dims: tuple[str, ...]
     sizes: list[int]
     dropped: list[str]
+    equal_variance: bool = True
 
     @classmethod
     def of(
@@ -103,6 +104,7 @@ class Design:
         unit: str,
         dim: str,
         regressor: ArrayLike | None = None,
+        equal_variance: bool = True,
     ) -> Design:
         """Make a design from subjects' mean curves, and drop those without any value."""
         if name == "paired":
@@ -149,6 +151,7 @@ class Design:
             other_dims=others,
             sizes=sizes,
             dropped=[label for label, keep in zip(labels, kept, strict=True) if not keep],
+            equal_variance=equal_variance,
         )
 
     @property
@@ -181,10 +184,16 @@ class Design:
             n1, s1, q1 = vectors @ m, vectors @ x, vectors @ x**2
             n2, s2, q2 = m.sum(axis=0) - n1, x.sum(axis=0) - s1, (x**2).sum(axis=0) - q1
             one, two = np.maximum(n1, 1), np.maximum(n2, 1)
-            spread = q1 - s1**2 / one + q2 - s2**2 / two
-            variance = np.maximum(spread, 0) / np.maximum(n1 + n2 - 2, 1)
-            error = np.sqrt(variance * (1 / one + 1 / two))
-            enough = (n1 >= 1) & (n2 >= 1) & (n1 + n2 >= FEWEST)
+            own, other = np.maximum(q1 - s1**2 / one, 0), np.maximum(q2 - s2**2 / two, 0)
+            spread = own + other
+            if self.equal_variance:
+                variance = spread / np.maximum(n1 + n2 - 2, 1)
+                error = np.sqrt(variance * (1 / one + 1 / two))
+                enough = (n1 >= 1) & (n2 >= 1) & (n1 + n2 >= FEWEST)
+            else:
+                error = np.sqrt(own / np.maximum(one * (n1 - 1), 1)
+                                + other / np.maximum(two * (n2 - 1), 1))  # fmt: skip
+                enough = (n1 >= 2) & (n2 >= 2)
             t = _ratio(s1 / one - s2 / two, error, spread > _FLAT * (q1 + q2), enough)
         else:
             z = vectors - vectors.mean(axis=1, keepdims=True)

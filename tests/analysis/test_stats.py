@@ -46,6 +46,9 @@ def test_t_is_that_of_scipy() -> None:
         ),
     ):
         np.testing.assert_allclose(test.dataset.t, expected, rtol=1e-9)
+    welch = cluster_permutation_test(a, b[:7], equal_variance=False, **few).dataset.t
+    expected = stats.ttest_ind(a, b[:7], equal_var=False).statistic
+    np.testing.assert_allclose(welch, expected, rtol=1e-9)
     slope = cluster_permutation_test(a, regressor=speed, **few).dataset.t
     fits = [stats.linregress(speed, y) for y in a.values.T]
     np.testing.assert_allclose(slope, [f.slope / f.stderr for f in fits], rtol=1e-9)
@@ -248,6 +251,19 @@ def cycles(seed: int, counts: list[int], effect: float = 0.0) -> tuple[xr.DataAr
     values = own + noise + effect * condition[:, None]
     coords = {"phase": phase, "subject": ("cycle", subject)}
     return xr.DataArray(values, coords, ("cycle", "phase"), attrs={"units": "mV"}), condition
+
+
+def test_people_that_hardly_differ_have_a_model_too() -> None:
+    """Gradients alone run into a singular matrix here."""
+    rng = np.random.default_rng(23)
+    subject = np.repeat(np.arange(8), rng.integers(2, 7, 8))
+    own = rng.standard_normal((8, 6)).cumsum(axis=1)[subject, :2]
+    values = own + rng.standard_normal((subject.size, 6))[:, :2]
+    data = xr.DataArray(values, {"phase": [0.0, 0.2]}, ("cycle", "phase"))
+    data = data.assign_coords(subject=("cycle", subject))
+    band = mixed_model_band(data, rng.integers(0, 2, subject.size), n_simulations=100)
+    assert band.attrs["n_undefined"] == 0
+    assert 0 <= float(band.subject_variance[0]) < 0.5
 
 
 def test_mixed_models_are_those_of_statsmodels() -> None:
