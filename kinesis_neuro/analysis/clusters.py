@@ -107,8 +107,8 @@ def cluster_permutation_test(
     Exchange presumes that without an effect all subjects' means vary alike. Where their precision
     goes with what is tested (the noisy means, of few cycles, in the smaller of two groups, or at
     the ends of the covariate), two_sample and regression reject too often, a third of the time and
-    more at worst (``benchmarks/analysis.md``). Take as many cycles of everyone then, or, for two
-    samples, ``equal_variance=False``. Sign flips do not mind.
+    more at worst (``benchmarks/analysis.md``). Take as many cycles of everyone then; for two
+    samples ``equal_variance=False`` helps, little with five in a group. Sign flips do not mind.
 
     Parameters
     ----------
@@ -134,8 +134,8 @@ def cluster_permutation_test(
         Whether clusters run on across the end of the cycle; by default if the grid of phase is
         closed.
     equal_variance : bool
-        Student's t of two samples; Welch's if not, which stands permutation of groups that vary
-        unlike (Janssen 1997; Chung & Romano 2013).
+        Student's t of two samples; Welch's if not, which permutation of groups that vary
+        unlike leaves valid as they grow (Janssen 1997; Chung & Romano 2013).
 
     Returns
     -------

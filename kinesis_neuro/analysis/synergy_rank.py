@@ -18,11 +18,11 @@
     activations that the remaining muscles give (bi-cross-validation, Owen & Perry 2009). Only what
     muscles share counts: a synergy of a single muscle cannot be seen.
 ``parallel_analysis``
-    Synergies are added while each explains a larger part of what the ones before it left than in
-    95 % of surrogates. Those keep the synergies found so far, and shift what they leave of each
-    muscle in each cycle independently round the cycle (clipped at zero, so that they stay
-    non-negative): the same bursts and the same noise, without the coordination. The first synergy
-    always counts. (Horn's analysis compares the gains with those of wholly
+    Synergies are added while each explains a larger part of what the ones before it left than it
+    would in 5 % of surrogates (p <= 0.05: with 20 of them, more than in all). Those keep the
+    synergies found so far, and shift what they leave of each muscle in each cycle independently
+    round the cycle (clipped at zero, so that they stay non-negative): the same bursts and the same
+    noise, without the coordination. The first synergy always counts. (Horn's analysis compares the gains with those of wholly
     shifted data; among non-negative curves the first synergy takes most of the power, and the later
     ones then fall below the surrogates' although they are real.)
 """
@@ -72,7 +72,8 @@ class RankOptions:
     surrogates : int
         Shifted copies.
     surrogate_quantile : float
-        Of the surrogates' gains, what real ones must exceed.
+        Of the surrogates' gains, what real ones must exceed: all of them, where there are too few
+        to tell.
     restarts : int
         Random starts for each fit within a rule.
     rows : int
@@ -292,10 +293,20 @@ def _parallel(
         before = _warm_left(surrogate, weight, 0, options, rng)
         after = _warm_left(surrogate, weight, 1, options, rng)
         chance = 1 - after / np.maximum(before, 1e-12)
-        limit[rank - 1] = np.quantile(chance, options.surrogate_quantile)
+        limit[rank - 1] = np.sort(chance)[-allowed_place(options)]
         weight, left = found[0], 1 - vaf[0]
         kept = (nmf.project(rows[0], weight, 1e-3).T @ weight).reshape(values.shape)
     return gain, limit
+
+
+def allowed_place(options: RankOptions) -> int:
+    """Give the place from above of the surrogate that must be exceeded for p <= 1 - quantile.
+
+    With p = (1 + as many as reach the real gain) / (1 + all): of 20 surrogates at 0.95, the first.
+    An interpolated quantile of so few would be exceeded by chance twice as often as it says.
+    """
+    tail = (1 - options.surrogate_quantile) * (options.surrogates + 1)
+    return max(1, int(tail + 1e-9))
 
 
 def _warm_left(

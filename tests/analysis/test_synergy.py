@@ -17,7 +17,7 @@ from kinesis_neuro.analysis.synergy_match import (
     match_synergies,
     principal_angles,
 )
-from kinesis_neuro.analysis.synergy_rank import RULES, RankOptions
+from kinesis_neuro.analysis.synergy_rank import RULES, RankOptions, allowed_place
 from kinesis_neuro.errors import InvalidInputError
 from kinesis_neuro.synthetic import gait_emg
 
@@ -157,6 +157,17 @@ def test_rules_find_the_rank_and_disagree_where_they_should() -> None:
     assert found.rank_vaf.dims == ("rank",) and (np.diff(found.rank_vaf) > 0).all()
     assert found.rank_muscle_vaf.dims == ("rank", "muscle")
     assert found.rank_parallel_gain.dims == found.rank_cross_validation.dims == ("rank",)
+
+
+@pytest.mark.parametrize(("surrogates", "level"), [(20, 0.05), (19, 0.05), (99, 0.05), (30, 0.1)])
+def test_a_gain_passes_its_surrogates_by_chance_as_often_as_it_says(
+    surrogates: int, level: float
+) -> None:
+    place = allowed_place(RankOptions(surrogates=surrogates, surrogate_quantile=1 - level))
+    gain = np.random.default_rng(0).random((20_000, surrogates + 1))
+    passed = (gain[:, 0] > np.sort(gain[:, 1:], axis=1)[:, -place]).mean()
+    assert passed == pytest.approx(place / (surrogates + 1), abs=0.008)
+    assert level - 1 / (surrogates + 1) < place / (surrogates + 1) <= level + 1e-9
 
 
 def test_vaf_finds_synergies_in_independent_noise_and_the_others_do_not() -> None:
