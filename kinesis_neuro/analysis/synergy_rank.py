@@ -22,9 +22,9 @@
     would in 5 % of surrogates (p <= 0.05: with 20 of them, more than in all). Those keep the
     synergies found so far, and shift what they leave of each muscle in each cycle independently
     round the cycle (clipped at zero, so that they stay non-negative): the same bursts and the same
-    noise, without the coordination. The first synergy always counts. (Horn's analysis compares the gains with those of wholly
-    shifted data; among non-negative curves the first synergy takes most of the power, and the later
-    ones then fall below the surrogates' although they are real.)
+    noise, without the coordination. The first synergy always counts. (Horn's analysis compares the
+    gains with those of wholly shifted data; among non-negative curves the first synergy takes most
+    of the power, and the later ones then fall below the surrogates' although they are real.)
 """
 
 from __future__ import annotations
