@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import dataclasses
+from concurrent.futures import ThreadPoolExecutor
 from itertools import pairwise
 from typing import Any
 
@@ -21,7 +22,7 @@ from kinesis_neuro.learn.cluster.worker import Assignment, Piece, Worker, weight
 from kinesis_neuro.learn.config import NetworkConfig, PPOConfig
 from kinesis_neuro.learn.policy import Policy, PolicyInfo, mlp
 from kinesis_neuro.learn.ppo import PPO
-from kinesis_neuro.learn.rollout import Collector, Fragment, join
+from kinesis_neuro.learn.rollout import Collector, Fragment, _decide, join
 from kinesis_neuro.motion.library import load_motion
 
 N_ENVS = 7
@@ -112,6 +113,23 @@ def test_fragments_are_the_same_whatever_the_number_of_workers(
     assert expected.ended.any(axis=0).all()
     if task.hard_motions:
         assert (whole.starts.motion_failure != 0.5).any()
+
+
+def test_decisions_are_the_same_in_threads_and_in_parts() -> None:
+    about = PolicyInfo("test", "legs26", {}, {}, {"all": 5}, ("a", "b", "c"))
+    generator = torch.Generator().manual_seed(0)
+    policy = Policy(5, 3, NetworkConfig(actor=(16,)), about, generator)
+    n = 200
+    seen = np.random.default_rng(0).normal(size=(n, 5)).astype(np.float32)
+    white = policy.noise().white((n, 3), generator)
+    with torch.no_grad(), ThreadPoolExecutor(3) as threads:
+        whole = _decide(policy, seen, white, map)
+        aside = _decide(policy, seen, white, threads.map)
+        part = _decide(policy, seen[70:130], white[70:130], map)
+        torch.testing.assert_close(whole[1], policy.mean(policy.prepare(torch.from_numpy(seen))))
+    for one, two, three in zip(whole, aside, part, strict=True):
+        assert torch.equal(one, two)
+        torch.testing.assert_close(three, one[70:130], rtol=0, atol=1e-6)
 
 
 def test_what_ended_is_sorted_by_time_and_environment() -> None:
