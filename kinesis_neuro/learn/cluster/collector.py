@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import copy
 import time
 from collections import deque
 from dataclasses import dataclass
@@ -113,6 +114,8 @@ class RayCollector(Collector):
             self._check_room(address)
             # A goal may make a table for each batch.
             table = None if env.config.goal.kind else env.table
+            # The learner may be on a device that workers do not have.
+            policy = copy.deepcopy(policy).cpu()
             weight = env.starts.motion_weight
             motions = env.table.motions
             self._assignment = self._ray.put(
