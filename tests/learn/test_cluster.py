@@ -19,7 +19,7 @@ from kinesis_neuro.env.config import ImitationConfig
 from kinesis_neuro.errors import ClusterError, IncompatibleError, InvalidInputError
 from kinesis_neuro.learn.cluster import collector as module
 from kinesis_neuro.learn.cluster.collector import RayCollector
-from kinesis_neuro.learn.cluster.connection import check_address, connect
+from kinesis_neuro.learn.cluster.connection import check_address, connect, find_cluster
 from kinesis_neuro.learn.cluster.worker import check_versions, versions
 from kinesis_neuro.learn.config import NetworkConfig, PPOConfig, TrainConfig
 from kinesis_neuro.learn.trainer import Trainer
@@ -170,6 +170,27 @@ def test_what_answers_must_be_a_head() -> None:
         with pytest.raises(ClusterError, match="no head of a Ray cluster"):
             check_address(f"127.0.0.1:{bound.getsockname()[1]}")
         other.join()
+
+
+def test_a_cluster_that_is_gone_is_not_waited_for(
+    monkeypatch: pytest.MonkeyPatch, tmp_path: Path
+) -> None:
+    """Ray's note of where it was outlives it."""
+    import ray
+
+    alive = ray.get_runtime_context().gcs_address
+    monkeypatch.setenv("RAY_TMPDIR", str(tmp_path))
+    monkeypatch.delenv("RAY_ADDRESS", raising=False)
+    assert find_cluster("auto") == "auto"
+    note = tmp_path / "ray" / "ray_current_cluster"
+    note.parent.mkdir()
+    note.write_text(f"{alive}\n")
+    assert find_cluster("auto") == alive
+    note.write_text("127.0.0.1:1\n")
+    with pytest.raises(ClusterError, match=r"No cluster answers at 127\.0\.0\.1:1 "):
+        find_cluster("auto")
+    monkeypatch.setenv("RAY_ADDRESS", alive)
+    assert find_cluster("auto") == alive
 
 
 def test_more_workers_than_there_is_room_for_are_refused(

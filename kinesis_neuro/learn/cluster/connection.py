@@ -5,7 +5,9 @@ from __future__ import annotations
 import contextlib
 import os
 import socket
+import tempfile
 from collections.abc import Iterator
+from pathlib import Path
 from types import ModuleType
 
 from kinesis_neuro.errors import (
@@ -91,6 +93,22 @@ def check_address(address: str) -> None:
         )
 
 
+def find_cluster(address: str) -> str:
+    """An address that answers, in place of ``auto`` where that is known to be one.
+
+    It is what the variable ``RAY_ADDRESS`` names, or where Ray notes that a cluster was started
+    on this machine: a note that outlives the cluster, which would cost Ray two minutes.
+    """
+    note = Path(os.environ.get("RAY_TMPDIR") or tempfile.gettempdir()) / "ray/ray_current_cluster"
+    if address == "auto":
+        address = os.environ.get("RAY_ADDRESS") or address
+    if address == "auto" and note.exists():
+        address = note.read_text().strip()
+    if address != "auto":
+        check_address(address)
+    return address
+
+
 @contextlib.contextmanager
 def _explained(address: str) -> Iterator[None]:
     try:
@@ -131,11 +149,10 @@ def connect(address: str, n_cpus: int) -> tuple[ModuleType, bool]:
     if ray.is_initialized():
         return ray, False
     if not address:
-        ray.init(num_cpus=n_cpus, include_dashboard=False, log_to_driver=False)
+        # Without "local" Ray would look for a cluster that somebody else has started.
+        ray.init(address="local", num_cpus=n_cpus, include_dashboard=False, log_to_driver=False)
         return ray, True
-    known = os.environ.get("RAY_ADDRESS", "") if address == "auto" else address
-    if known and known != "auto":
-        check_address(known)
-    with _explained(address):
-        ray.init(address=address, log_to_driver=False)
+    found = find_cluster(address)
+    with _explained(found):
+        ray.init(address=found, log_to_driver=False)
     return ray, True
