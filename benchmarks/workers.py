@@ -18,8 +18,7 @@ import time
 from pathlib import Path
 from statistics import median, quantiles
 
-from measuring import machine, write_json
-
+from kinesis_neuro.bench.measuring import machine, write_json
 from kinesis_neuro.env.simulation import default_threads
 from kinesis_neuro.learn.config import TrainConfig
 from kinesis_neuro.learn.trainer import Trainer

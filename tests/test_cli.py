@@ -88,7 +88,7 @@ def test_the_program_runs_and_an_error_is_one_line(tmp_path: Path) -> None:
     ("arguments", "message"),
     [
         ("evaluate nobody", "Unknown policy 'nobody'"),
-        ("evaluate policy run", "Unknown motion 'run'. Available: walk"),
+        ("evaluate policy run", "Unknown motion 'run'. Available: kick, walk"),
         ("evaluate policy --n-starts 0", "must be positive"),
         ("evaluate policy missing.mot", "missing.mot"),
         ("record policy missing/walk.nc --duration 0.1", "there is no folder"),
