@@ -24,6 +24,8 @@ TURN_ANGLE = 90.0
 """Of a turn that says nothing of how far [degrees]."""
 TURNING = 0.1
 """A part turns from this rate on, and goes straight below it [rad/s]."""
+DEFAULT_STEP = 0.55
+"""Time of a step that cannot be measured [s]."""
 SLOW, FAST = 15, 85
 """Percentiles of the speeds of a movement's clips that are aimed at when it is slow or fast."""
 SPEED_TOLERANCE = 0.35
@@ -211,7 +213,9 @@ def _seconds(
 
 
 def step_time(motion: ReferenceMotion) -> float:
-    """Mean time from the touch of one foot to that of the other [s].
+    """Mean time from the touch of one heel to that of the other [s].
+
+    :data:`DEFAULT_STEP` for a clip of less than two touches.
 
     Examples
     --------
@@ -221,6 +225,8 @@ def step_time(motion: ReferenceMotion) -> float:
     """
     stance = detect_stance(motion.body, motion.frames, motion.rate)
     heels = [k for k, name in enumerate(motion.body.contacts) if name.startswith("calcn")]
-    touches = sum(len([s for s, _ in stance.intervals(k) if s > 0]) for k in heels)
-    seconds = motion.duration / touches if touches else motion.duration
+    touches = sorted(start for k in heels for start, _ in stance.intervals(k) if start > 0)
+    if len(touches) < 2:
+        return DEFAULT_STEP
+    seconds = (touches[-1] - touches[0]) / (len(touches) - 1) / motion.rate
     return float(np.clip(seconds, 0.25, 1.5))
