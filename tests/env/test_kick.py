@@ -267,6 +267,18 @@ def test_no_kick_is_made_from_nonsense(wrong):
         KickConfig(**wrong)
 
 
+def test_a_ball_that_is_asked_for_lies_there_until_nothing_is_asked(env, kick):
+    kick.ask(ball=(0.1, -0.05))
+    env.reset()
+    np.testing.assert_allclose(kick.ball[:, :2], np.tile([0.1, -0.05], (N, 1)))
+    for nowhere in ((np.nan, 0.0), (1.0, 0.0), (0.0, 0.0, 0.1)):
+        with pytest.raises(InvalidInputError, match="place that the kick was made for"):
+            kick.ask(ball=nowhere)
+    kick.ask()
+    env.reset()
+    assert np.ptp(kick.ball[:, 0]) > 0.0
+
+
 def test_an_episode_cannot_start_when_the_ball_is_gone(env, kick):
     late = np.full(N, kick.plan.strike + 10)
     with pytest.raises(InvalidInputError, match="starts at"):

@@ -100,12 +100,7 @@ class KickConfig(GoalConfig):
 
     def __post_init__(self) -> None:
         """Refuse what no kick can be made from."""
-        reach = np.abs(self.ball).max() + self.scatter
-        if not (np.isfinite(self.ball).all() and self.scatter >= 0.0 and reach <= FARTHEST):
-            raise InvalidInputError(
-                f"The ball must lie within {FARTHEST} m of the place that the kick was made for, "
-                f"got {self.ball} m with a scatter of {self.scatter} m."
-            )
+        _check_place(self.ball, self.scatter)
         chances = np.array(self.keeper_chances)
         if chances.size != len(BEHAVIOURS) or not (
             (chances >= 0.0).all() and abs(chances.sum() - 1.0) < 1e-9
@@ -140,11 +135,38 @@ class KickConfig(GoalConfig):
         return Kick(self)
 
 
+def _check_place(ball: object, scatter: float = 0.0) -> None:
+    """Refuse places of the ball [m] that are not two numbers, or farther than a plan can be led."""
+    place = np.asarray(ball, dtype=float)
+    within = place.shape == (2,) and np.abs(place).max() + scatter <= FARTHEST
+    if not (within and np.isfinite(place).all() and scatter >= 0.0):
+        raise InvalidInputError(
+            f"The ball must lie within {FARTHEST} m of the place that the kick was made for, to "
+            f"the left and back, got {ball} m with a scatter of {scatter} m."
+        )
+
+
 class Kick(Goal):
     """The balls and keepers of all environments."""
 
+    options = ("ball",)
+
     def __init__(self, config: KickConfig) -> None:
         self.config = config
+        self.asked: tuple[float, float] | None = None
+
+    def ask(self, **wanted: object) -> None:
+        """Lay the balls of all episodes to come in one place, as ``ball`` of :class:`KickConfig`.
+
+        Without a place they are scattered again.
+        """
+        ball = wanted.get("ball")
+        if ball is not None:
+            _check_place(ball)
+            x, y = np.asarray(ball, dtype=float)
+            self.asked = float(x), float(y)
+        else:
+            self.asked = None
 
     # -- made once ----------------------------------------------------------------------------
 
@@ -233,7 +255,8 @@ class Kick(Goal):
         """Lay the balls, draw the keepers, and choose where in the approach to start."""
         rng, n, config = self.env.draws(which), which.size, self.config
         scatter = rng.uniform(-config.scatter, config.scatter, (n, 2))
-        self.plan.offset[which] = np.array(config.ball) + scatter
+        offset = np.array(config.ball) + scatter
+        self.plan.offset[which] = offset if self.asked is None else self.asked
         self.keepers.draw(which, rng)
         last = self.plan.strike - _LAST_START
         if frame is None:
