@@ -20,9 +20,12 @@ from kinesis_neuro.body.pitch import BALL_RADIUS, load_pitch
 from kinesis_neuro.plot.style import save_figure
 from kinesis_neuro.record import record
 from kinesis_neuro.render.poses import ACTIVATION_COLORS
+from kinesis_neuro.render.worker import BACKDROP_COLOR, FLOOR_COLOR, GLOW, add_box
 
 SIZE = (420, 300)  # pixels
 BEFORE = (-0.9, -0.45, -0.15, 0.0, 0.06, 0.25, 0.55)  # from the kick [s]; then the crossing
+AZIMUTH = -62.0  # degrees
+BEHIND = 18.0  # m to the backdrop
 
 
 def moments(recording: xr.Dataset) -> np.ndarray:
@@ -41,14 +44,14 @@ def pictures(recording: xr.Dataset, samples: np.ndarray) -> list[np.ndarray]:
     pitch = load_pitch(load_body(recording.attrs["body"]))
     # Muscles are coloured below; the model is shared.
     model = mujoco.MjModel.__copy__(pitch.model)
-    model.vis.headlight.ambient[:] = 0.45
+    model.geom("floor").rgba[3] = 0.0
     model.vis.global_.offwidth, model.vis.global_.offheight = SIZE
     data = mujoco.MjData(model)
     renderer = mujoco.Renderer(model, SIZE[1], SIZE[0])
     options = mujoco.MjvOption()
     options.sitegroup[:] = 0
     camera = mujoco.MjvCamera()
-    camera.azimuth, camera.elevation, camera.distance = -62.0, -9.0, 6.5
+    camera.azimuth, camera.elevation, camera.distance = AZIMUTH, -9.0, 6.5
     tendons = model.actuator_trnid[:, 0]
     images = []
     for k in samples:
@@ -61,8 +64,22 @@ def pictures(recording: xr.Dataset, samples: np.ndarray) -> list[np.ndarray]:
         middle = 0.6 * state["ball_position"].values + 0.4 * state["root_position"].values
         camera.lookat[:] = [middle[0], middle[1] - 0.8, 0.8]
         renderer.update_scene(data, camera, options)
+        furnish(renderer.scene, camera.lookat)
         images.append(renderer.render().copy())
     return images
+
+
+def furnish(scene: mujoco.MjvScene, point: np.ndarray) -> None:
+    """Add a light floor and backdrop."""
+    angle = np.deg2rad(AZIMUTH)
+    along, across = np.array(
+        [[np.cos(angle), np.sin(angle), 0], [-np.sin(angle), np.cos(angle), 0]]
+    )
+    turn = np.stack([along, across, [0.0, 0.0, 1.0]], axis=1)
+    here = np.array([point[0], point[1], 0.0])
+    add_box(scene, [0.01, 60, 30], here + BEHIND * along, turn, BACKDROP_COLOR, emission=1.0)
+    below = here - [0.0, 0.0, 0.012]
+    add_box(scene, [BEHIND, 60, 0.01], below, turn, FLOOR_COLOR, emission=GLOW)
 
 
 def main() -> None:
