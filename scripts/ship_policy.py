@@ -21,6 +21,7 @@ from typing import Any
 import pandas as pd
 
 from kinesis_neuro.evaluate import evaluate
+from kinesis_neuro.evaluate_goal import evaluate_goal
 from kinesis_neuro.evaluate_library import evaluate_library, skill_table, table_text
 from kinesis_neuro.formats.atomic import atomic_directory
 from kinesis_neuro.learn.checkpoint import load_policy, write_policy_files
@@ -115,7 +116,11 @@ def main() -> None:
     motions = [arguments.recording] if arguments.recording else []
     if "walk" in policy.about.motions or not arguments.library:
         motions.insert(0, "walk")
-    scores = {m: json.loads(evaluate(policy, m).attrs["summary"]) for m in motions}
+    goal = policy.about.task.get("goal", {}).get("kind", "")
+    if goal:
+        scores = {goal: json.loads(evaluate_goal(policy).attrs["summary"])}
+    else:
+        scores = {m: json.loads(evaluate(policy, m).attrs["summary"]) for m in motions}
     with atomic_directory(POLICIES / arguments.name) as folder:
         write_policy_files(policy, folder)
         write_curve(folder / "learning_curve.csv", chain)
@@ -128,6 +133,9 @@ def main() -> None:
         file.chmod(0o644)  # safetensors writes files that only their owner can read
     print("\n".join(training["commands"]))
     for motion, by_protocol in scores.items():
+        if goal:
+            print("\n".join(f"{k}: {v['mean']:.3g}" for k, v in by_protocol.items()))
+            continue
         for protocol, score in by_protocol.items():
             success, error = score["success"]["mean"], 1e3 * score["mpjpe"]["mean"]
             print(f"{motion}, {protocol}: success {success:.0%}, MPJPE {error:.1f} mm")

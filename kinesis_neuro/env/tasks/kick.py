@@ -196,7 +196,11 @@ class Kick(Goal):
     def attach(self, env: ImitationEnv) -> None:
         """Make room for the state of all environments."""
         super().attach(env)
-        assert isinstance(env.table, KickTable)
+        if not isinstance(env.table, KickTable) or not hasattr(self, "pitch"):
+            raise InvalidInputError(
+                "A kick has a table and physics of its own: leave out table, and take the backend "
+                "'mujoco'."
+            )
         self.plan = env.table
         n = env.n_envs
         self.keepers = Keepers(n, self.config.keeper_chances, self.config.keeper_speeds)
