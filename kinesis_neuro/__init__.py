@@ -138,9 +138,9 @@ sys.modules[__name__].__class__ = _Package
 # points are text, so that the physics loads with the first environment.
 if "kinesis_neuro/Imitation-v0" not in registry:
     # Tasks beyond imitation are the same environment with a goal.
-    for _name, _goal in (("Imitation", ""), ("Steer", "steer"), ("Reach", "reach")):
+    for _goal in ("", "steer", "reach", "kick"):
         register(
-            id=f"kinesis_neuro/{_name}-v0",
+            id=f"kinesis_neuro/{_goal.capitalize() or 'Imitation'}-v0",
             entry_point="kinesis_neuro.env.gym:ImitationEnv",
             vector_entry_point="kinesis_neuro.env.gym:ImitationVectorEnv",
             kwargs={"goal": _goal} if _goal else {},

@@ -15,7 +15,7 @@ from kinesis_neuro.body.conditions import MuscleCondition
 from kinesis_neuro.errors import InvalidInputError, KinesisError
 from kinesis_neuro.learn.config import DistillConfig, TrainConfig
 from kinesis_neuro.learn.mining_config import MiningConfig
-from kinesis_neuro.learn.recipes import reach_training, steer_training
+from kinesis_neuro.learn.recipes import kick_training, reach_training, steer_training
 
 
 @dataclass(frozen=True)
@@ -51,6 +51,13 @@ class TrainReach(Train):
     """Train a policy of target reaching; give --initial-policy a walker, or one that is steered."""
 
     config: Annotated[TrainConfig, tyro.conf.arg(name="")] = field(default_factory=reach_training)
+
+
+@dataclass(frozen=True)
+class TrainKick(Train):
+    """Train a policy of the penalty kick; give --initial-policy a walker."""
+
+    config: Annotated[TrainConfig, tyro.conf.arg(name="")] = field(default_factory=kick_training)
 
 
 @dataclass(frozen=True)
@@ -448,7 +455,7 @@ def _evaluate_library(command: Evaluate) -> None:
     )
 
 
-TRAININGS = {"steer": TrainSteer, "reach": TrainReach}
+TRAININGS = {"steer": TrainSteer, "reach": TrainReach, "kick": TrainKick}
 """Commands ``train TASK``, by task."""
 
 

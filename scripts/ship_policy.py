@@ -27,6 +27,7 @@ from kinesis_neuro.formats.atomic import atomic_directory
 from kinesis_neuro.learn.checkpoint import load_policy, write_policy_files
 from kinesis_neuro.learn.config import DistillConfig, TrainConfig, to_dict
 from kinesis_neuro.learn.policy import Policy
+from kinesis_neuro.learn.recipes import RECIPES
 from kinesis_neuro.motion.splits import read_keys
 
 POLICIES = Path(__file__).resolve().parents[1] / "data" / "policies"
@@ -48,8 +49,13 @@ def stages(run: Path) -> list[tuple[Path, dict[str, Any]]]:
 
 def command(config: dict[str, Any]) -> str:
     """The command line of a stage: what differs from the defaults."""
+    kind = config.get("task", {}).get("goal", {}).get("kind", "")
     name, default = (
-        ("distill", DistillConfig()) if "teacher" in config else ("train", TrainConfig())
+        ("distill", DistillConfig())
+        if "teacher" in config
+        else (f"train {kind}", RECIPES[kind]())
+        if kind
+        else ("train", TrainConfig())
     )
     words = ["kinesis-neuro", name]
     for key, value in _differences(config, json.loads(json.dumps(to_dict(default)))):

@@ -13,6 +13,7 @@ import pytest
 from kinesis_neuro.body.conditions import MuscleCondition
 from kinesis_neuro.env.config import ImitationConfig
 from kinesis_neuro.learn.config import DistillConfig, TrainConfig, to_dict
+from kinesis_neuro.learn.recipes import kick_training
 
 SCRIPT = Path(__file__).resolve().parents[1] / "scripts" / "ship_policy.py"
 
@@ -53,4 +54,13 @@ def test_commands_say_what_differs_from_the_defaults(script: Any) -> None:
     assert script.command(json.loads(json.dumps(to_dict(config)))) == (
         "kinesis-neuro train --name weak --task.no-mirror "
         "--task.condition.strength '*_l' 0.5 vasti 0.7"
+    )
+
+
+def test_the_command_of_a_task_names_it(script: Any) -> None:
+    config = kick_training()
+    kick = dataclasses.replace(config.task.goal, scatter=0.1)
+    config = dataclasses.replace(config, task=dataclasses.replace(config.task, goal=kick))
+    assert script.command(json.loads(json.dumps(to_dict(config)))) == (
+        "kinesis-neuro train kick --task.goal.scatter 0.1"
     )

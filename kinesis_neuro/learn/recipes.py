@@ -3,10 +3,12 @@
 from __future__ import annotations
 
 from collections.abc import Callable
+from dataclasses import replace
 from types import MappingProxyType
 
 from kinesis_neuro.env.config import ImitationConfig
 from kinesis_neuro.env.tasks.goal import GoalConfig
+from kinesis_neuro.env.tasks.kick import KickConfig
 from kinesis_neuro.env.tasks.reach import ReachConfig
 from kinesis_neuro.env.tasks.steer import SteerConfig
 from kinesis_neuro.learn.config import NetworkConfig, PPOConfig, TrainConfig
@@ -20,6 +22,16 @@ def steer_training() -> TrainConfig:
 def reach_training() -> TrainConfig:
     """Target reaching, from a walker, or sooner from a body that can be steered."""
     return _fine_tuning("reach", ReachConfig())
+
+
+def kick_training() -> TrainConfig:
+    """Penalty kick, from a walker; what is new is the kick, so it explores more."""
+    config = _fine_tuning("kick", KickConfig())
+    return replace(
+        config,
+        task=replace(config.task, termination_distance=0.4),
+        network=NetworkConfig(initial_log_std=-1.5),
+    )
 
 
 def _fine_tuning(name: str, goal: GoalConfig) -> TrainConfig:
@@ -39,6 +51,6 @@ def _fine_tuning(name: str, goal: GoalConfig) -> TrainConfig:
 
 
 RECIPES: MappingProxyType[str, Callable[[], TrainConfig]] = MappingProxyType(
-    {"steer": steer_training, "reach": reach_training}
+    {"steer": steer_training, "reach": reach_training, "kick": kick_training}
 )
 """Configuration of each task's training, by the goal's kind."""

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 
+import gymnasium
 import numpy as np
 import pytest
 
@@ -309,3 +310,17 @@ def test_what_is_no_kick_is_refused():
         ImitationEnv([load_motion("walk").loop(2).slice(0.1, 2.0)], config, n_threads=1)
     with pytest.raises(InvalidInputError, match="one motion"):
         ImitationEnv([load_motion("walk"), load_motion("kick")], config, n_threads=1)
+
+
+def test_it_is_a_gymnasium_environment_that_may_be_asked_for_a_ball():
+    env = gymnasium.make(
+        "kinesis_neuro:kinesis_neuro/Kick-v0", motions="kick", actuation="excitation"
+    )
+    env.reset(seed=0, options={"ball": (0.1, -0.05)})
+    batch = env.unwrapped.batch
+    np.testing.assert_allclose(batch.goal.ball[0, :2], [0.1, -0.05])
+    *_, info = env.step(env.action_space.sample())
+    assert info["goal_kicked"] == 0.0 and "reward_ball" in info
+    with pytest.raises(InvalidInputError, match="place that the kick was made for"):
+        env.reset(options={"ball": (0.0, np.nan)})
+    env.close()

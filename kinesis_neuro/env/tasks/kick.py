@@ -91,12 +91,12 @@ class KickConfig(GoalConfig):
     scatter: float = 0.05
     keeper_chances: tuple[float, float, float] = (0.45, 0.45, 0.1)
     keeper_speeds: tuple[float, float] = (1.0, 5.0)
-    first_starts: float = 0.4
-    first_within: float = 0.2
-    other_starts: tuple[float, float] = (0.0, 1.57)
+    first_starts: float = 0.2
+    first_within: float = 1.1
+    other_starts: tuple[float, float] = (0.0, 3.0)
     follow_through: float = 0.4
-    weight: float = 1.0
-    full_speed: float = 8.0
+    weight: float = 5.0
+    full_speed: float = 10.0
 
     def __post_init__(self) -> None:
         """Refuse what no kick can be made from."""
