@@ -120,7 +120,7 @@ def test_an_error_of_the_library_is_one_line(
 @pytest.mark.parametrize(
     ("arguments", "message"),
     [
-        ("", "demo, train, mine, distill, evaluate, record"),
+        ("", "mine, distill, evaluate, record"),
         ("walk", "walk"),
         ("evaluate", "Name of a shipped policy"),
         ("evaluate policy --n-starts many", "many"),

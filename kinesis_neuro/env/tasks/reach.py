@@ -118,7 +118,7 @@ def way_to(
 
     Examples
     --------
-    >>> ahead, left = np.array([[0.0, -3.0]]), np.array([[3.0, 0.0]])
+    >>> ahead, left = np.array([[0.0, -3.0]]), np.array([[5.0, 0.0]])
     >>> way = np.zeros(1), np.array([0.9]), np.zeros(1, dtype=bool)
     >>> way_to(ahead, *way, ReachConfig())
     (array([0.9]), array([0.]))
