@@ -228,6 +228,12 @@ def main() -> None:
     for split, names in splits.items():
         if names:
             write_keys(given.out / f"{split}.txt", names, f"{len(names)} clips for {split}")
+    skill = {clip.name: clip.skill for clip in library.clips}
+    walking = [name for name in splits["train"] if "run" not in skill[name]]
+    if walking:
+        write_keys(
+            given.out / "walking.txt", walking, f"{len(walking)} clips for training that walk"
+        )
     table = pd.DataFrame(rows)
     table.insert(3, "split", table["name"].map(split_of))
     with atomic_path(given.out / "report.csv") as file:

@@ -95,8 +95,8 @@ class ImitationConfig:
         Of the muscles: fatigue, weakness, silence, delay, noise. Feedback laws and static
         optimisation do not know of it.
     goal : GoalConfig
-        What is asked beyond imitation (see :mod:`kinesis_neuro.env.tasks.goal`); nothing if its kind is
-        empty.
+        What is asked beyond imitation (see :mod:`kinesis_neuro.env.tasks.goal`); nothing if its
+        kind is empty.
     """
 
     actuation: str = "moment"

@@ -193,7 +193,7 @@ class RayCollector(Collector):
                 raise ClusterError(
                     f"{self.replaced - allowed + _LOSSES * self.n_workers} workers were lost in "
                     "one rollout. If they run out of memory, take fewer environments; Ray's logs "
-                    "(/tmp/ray/session_latest/logs) say more."
+                    "(session_latest/logs in its temporary folder) say more."
                 )
         made = [done[number] for number in range(self.n_workers)]
         self.env.set_state_arrays(parts.together([state for _, state, _ in made]))

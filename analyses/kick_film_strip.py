@@ -1,6 +1,6 @@
 """Film strip of a penalty kick: body, ball, goal and keeper, from behind and to the side.
 
-    python analyses/figure_kick.py POLICY OUT.png [--seed 0]
+    python analyses/kick_film_strip.py POLICY OUT.png [--seed 0]
 
 Draws with MuJoCo's renderer, which needs OpenGL (``MUJOCO_GL=egl`` without a screen).
 """
