@@ -9,7 +9,7 @@ from typing import Any
 
 import numpy as np
 
-from kinesis_neuro.body.models import load_body
+from kinesis_neuro.body.models import Body, load_body
 from kinesis_neuro.env.config import ImitationConfig
 from kinesis_neuro.env.imitation import ImitationEnv
 from kinesis_neuro.errors import IncompatibleError, InvalidInputError
@@ -30,16 +30,28 @@ def as_policy(policy: Policy | str | Path) -> Policy:
 def as_motions(
     motions: MotionLike | Sequence[MotionLike] | None, policy: Policy
 ) -> list[ReferenceMotion]:
-    """Motions on the policy's body; those that it was trained on if none are given."""
+    """Motions on the policy's body; the first that it was trained on if none are given."""
     body = load_body(policy.about.body)
     if motions is None:
-        motions = [next(iter(policy.about.motions), "walk")]
+        return [_first_motion(policy, body)]
     if isinstance(motions, str | Path | ReferenceMotion):
         motions = [motions]
     loaded = [m if isinstance(m, ReferenceMotion) else load_motion(m, body) for m in motions]
     if not loaded:
         raise InvalidInputError("At least one motion is needed, got none.")
     return loaded
+
+
+def _first_motion(policy: Policy, body: Body) -> ReferenceMotion:
+    known = list(policy.about.motions) or ["walk"]
+    try:
+        return load_motion(known[0], body)
+    except InvalidInputError as error:
+        raise InvalidInputError(
+            f"Policy {policy.about.name!r} was trained on motions that are not here "
+            f"({known[0]!r}, of {len(known)} in all). Give it one: a name that load_motion knows "
+            "(such as walk), a file, or a clip of your own library (FOLDER/CLIP)."
+        ) from error
 
 
 def policy_env(
