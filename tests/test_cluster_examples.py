@@ -12,6 +12,7 @@ import pytest
 import yaml
 
 from kinesis_neuro import cli
+from kinesis_neuro.commands import Train
 from kinesis_neuro.learn.config import TrainConfig
 
 ROOT = Path(__file__).resolve().parents[1]
@@ -27,7 +28,7 @@ def parsed(monkeypatch: pytest.MonkeyPatch) -> Any:
         commands: list[Any] = []
         monkeypatch.setattr(cli, "run", commands.append)
         cli.main(words)
-        assert isinstance(commands[0], cli.Train)
+        assert isinstance(commands[0], Train)
         return commands[0].config
 
     return parse
