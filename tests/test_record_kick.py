@@ -9,7 +9,7 @@ import xarray as xr
 
 from kinesis_neuro.env.config import ImitationConfig
 from kinesis_neuro.env.imitation import ImitationEnv
-from kinesis_neuro.env.tasks.kick import KickConfig
+from kinesis_neuro.env.tasks.kick_config import KickConfig
 from kinesis_neuro.evaluate_goal import evaluate_goal
 from kinesis_neuro.learn.config import NetworkConfig, TrainConfig
 from kinesis_neuro.learn.policy import Policy

@@ -8,7 +8,7 @@ from types import MappingProxyType
 
 from kinesis_neuro.env.config import ImitationConfig
 from kinesis_neuro.env.tasks.goal import GoalConfig
-from kinesis_neuro.env.tasks.kick import KickConfig
+from kinesis_neuro.env.tasks.kick_config import KickConfig
 from kinesis_neuro.env.tasks.reach import ReachConfig
 from kinesis_neuro.env.tasks.steer import SteerConfig
 from kinesis_neuro.learn.config import NetworkConfig, PPOConfig, TrainConfig

@@ -23,7 +23,8 @@ from kinesis_neuro.env.imitation import ImitationEnv
 from kinesis_neuro.env.reference_table import ReferenceTable
 from kinesis_neuro.env.simulation import Simulation
 from kinesis_neuro.env.tasks.keeper import BEHAVIOURS, Keepers
-from kinesis_neuro.env.tasks.kick import Kick, KickConfig
+from kinesis_neuro.env.tasks.kick import Kick
+from kinesis_neuro.env.tasks.kick_config import KickConfig
 from kinesis_neuro.env.tasks.kick_table import KickTable
 from kinesis_neuro.env.tasks.shot import bound_for, crossing, inside
 from kinesis_neuro.errors import InvalidInputError

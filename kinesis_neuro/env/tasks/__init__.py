@@ -12,7 +12,7 @@ from kinesis_neuro.errors import unknown_name
 _CONFIGS = MappingProxyType(
     {
         "": ("goal", "GoalConfig"),
-        "kick": ("kick", "KickConfig"),
+        "kick": ("kick_config", "KickConfig"),
         "steer": ("steer", "SteerConfig"),
         "reach": ("reach", "ReachConfig"),
     }
