@@ -2,7 +2,8 @@
 
 Between a standing posture and the recorded cycle, pelvis and feet are placed: steps in proportion
 to the level, the sway to the sides in full for all but the shortest, and legs follow by inverse
-kinematics. This is a plan for a body to follow, not a recording: no person walked it.
+kinematics. Who turns has the feet on the arc and leans into it; who speeds up leans forwards. This
+is a plan for a body to follow, not a recording: no person walked it.
 """
 
 from __future__ import annotations
@@ -46,21 +47,26 @@ GRAVITY = 9.80665
 EXTRA_LIFT = 0.01
 """Further lift of the swinging foot of the shortest steps [m]."""
 
-CURVATURE = 0.8
-"""Curvature of the curved half of the family, to the left [1/m]; others lie on a line with it."""
+CURVATURE = 1.0
+"""Curvature of the curved part of the family, to the left [1/m]; others lie on a line with it."""
+
+ACCELERATION = 0.7
+"""Acceleration of the leaning part of the family, forwards [m/s^2]; others lie on a line with it,
+braking too."""
 
 
 @dataclass(frozen=True, eq=False)
 class GaitFamily:
-    """One gait at several levels, along a line and along a curve to the left.
+    """One gait at several levels: along a line, along a curve to the left, and speeding up.
 
     Attributes
     ----------
     motions : tuple of ReferenceMotion
-        One a level, along the line, then the same along the curve; each has as many frames as the
-        gait. Positions lie along -y: it is for their user to bend the way.
+        One a level, along the line, then the same along the curve, then leaning; each has as many
+        frames as the gait. Positions lie along -y: it is for their user to bend the way.
     activation : tuple of ndarray, shape (n_frames, n_muscles)
-        Static optimisation's, of each level.
+        Static optimisation's, of each level at constant speed along the line: the same for all
+        parts.
     stride : float
         Way of a cycle at the full level [m].
     """
@@ -95,14 +101,15 @@ class GaitFamily:
         if key in _MADE:
             return _MADE[key]
         stand = standing_pose(gait)
-        motions = tuple(at_level(gait, stand, k, bend) for bend in (0.0, CURVATURE) for k in LEVELS)
+        parts = ((0.0, 0.0), (CURVATURE, 0.0), (0.0, ACCELERATION))
+        motions = tuple(at_level(gait, stand, level, *part) for part in parts for level in LEVELS)
         activation: tuple[FloatArray, ...] = ()
         if solve:
             still, *moving = (motions[LEVELS.index(level)] for level in SOLVED)
             found = muscle_activations([_three_frames(still), *moving])
             found[0] = np.repeat(found[0][1:2], gait.n_frames, axis=0)
             solved = dict(zip(SOLVED, found, strict=True))
-            activation = 2 * tuple(_between(solved, level) for level in LEVELS)
+            activation = len(parts) * tuple(_between(solved, level) for level in LEVELS)
         _MADE[key] = cls(motions, activation, float(-way[1]))
         return _MADE[key]
 
@@ -175,9 +182,13 @@ def _imbalance(body: Body, data: mujoco.MjData, pose: FloatArray) -> FloatArray:
 
 
 def at_level(
-    gait: ReferenceMotion, stand: FloatArray, level: float, curvature: float = 0.0
+    gait: ReferenceMotion,
+    stand: FloatArray,
+    level: float,
+    curvature: float = 0.0,
+    acceleration: float = 0.0,
 ) -> ReferenceMotion:
-    """The gait with shorter steps, along a line or a curve, on the spot.
+    """The gait with shorter steps, along a line or a curve, steady or speeding up.
 
     Pelvis and feet are placed, and the legs follow by inverse kinematics.
 
@@ -189,6 +200,8 @@ def at_level(
         0 stands, 1 is the gait.
     curvature : float
         Of the way, to the left positive [1/m].
+    acceleration : float
+        That the body leans forwards for [m/s^2].
     """
     body, n = gait.body, gait.n_frames
     assert gait.displacement is not None
@@ -196,12 +209,13 @@ def at_level(
     own[:, :3] -= np.arange(n)[:, None] / n * gait.displacement
     own[:, :2] -= own[:, :2].mean(axis=0)
     if level == 0.0:
-        qpos = np.tile(stand, (n, 1))
-    elif level == 1.0 and curvature == 0.0:
+        own = np.tile(stand, (n, 1))
+    if level in (0.0, 1.0) and curvature * level == 0.0 and acceleration == 0.0:
         qpos = own
     else:
-        speed = float(np.linalg.norm(gait.displacement)) / gait.duration
-        targets = _targets(body, own, stand, level, curvature, speed)
+        speed = level * float(np.linalg.norm(gait.displacement)) / gait.duration
+        lean = np.array([curvature * speed**2, acceleration]) / GRAVITY
+        targets = _targets(body, own, stand, level, curvature, lean)
         share = np.where(np.arange(body.model.nq) < 7, 0.0, level)
         start = stand + share * (own - stand)
         start[:, :3] = targets.position["pelvis"]
@@ -211,7 +225,7 @@ def at_level(
         body,
         qpos,
         gait.rate,
-        name=f"{gait.name}@{level:g}" + (f"/{curvature:g}" if curvature else ""),
+        name=f"{gait.name}@{level:g}/{curvature:g}/{acceleration:g}",
         displacement=np.zeros(3),
         source=gait.source,
         licence=gait.licence,
@@ -222,13 +236,22 @@ def at_level(
     moving.qpos[:, :3] += np.arange(n)[:, None] * forward
     moving.qvel[:, :3] += forward * gait.rate
     moving = replace(moving, displacement=level * gait.displacement)
-    return replace(moving, contact=_contact(gait, moving, level, min(1.0, level / FULL_SWAY)))
+    sway = min(1.0, level / FULL_SWAY)
+    return replace(moving, contact=_contact(gait, moving, level, sway, acceleration))
 
 
 def _targets(
-    body: Body, own: FloatArray, stand: FloatArray, level: float, curvature: float, speed: float
+    body: Body,
+    own: FloatArray,
+    stand: FloatArray,
+    level: float,
+    curvature: float,
+    lean: FloatArray,
 ) -> SegmentTargets:
-    """Where pelvis and feet go: steps in proportion to the level, sway and lift less than that."""
+    """Where pelvis and feet go: steps in proportion to the level, sway and lift less than that.
+
+    Leans are angles to the left and forwards [rad], as in someone whose weight and inertia balance.
+    """
     sway, lift = min(1.0, level / FULL_SWAY), LOWEST_LIFT + (1.0 - LOWEST_LIFT) * level
     there, here = kinematics(body, own), kinematics(body, stand[None])
     share = np.array([sway, level, lift])
@@ -246,10 +269,13 @@ def _targets(
         change = (turned * upright.inv()).as_rotvec() * shares
         rotation = Rotation.from_rotvec(change) * upright
         if segment != "pelvis" and curvature:
-            ahead = -place[:, 1]
-            rotation = Rotation.from_euler("z", curvature * ahead[:, None]) * rotation
-            # The body faces -y: its left is +x.
-            place[:, 0] += 0.5 * curvature * ahead**2
+            # The body faces -y: its left, where the arc has its centre, is +x. A foot keeps its
+            # distance from the way, so the inner one takes the shorter steps.
+            turned_by = -curvature * place[:, 1]
+            rotation = Rotation.from_euler("z", turned_by[:, None]) * rotation
+            radius = 1.0 / curvature - place[:, 0]
+            place[:, 0] = 1.0 / curvature - radius * np.cos(turned_by)
+            place[:, 1] = -radius * np.sin(turned_by)
         position[segment] = place
         orientation[segment] = rotation.as_quat(scalar_first=True)
     clear = np.maximum(there.body_position[:, [where[s] for s in body.contacts], 2], 0.0)
@@ -259,12 +285,10 @@ def _targets(
     mean = own[:, 2].mean()
     height = stand[2] + level * (mean - stand[2]) + level * (own[:, 2] - mean)
     position["pelvis"][:, 2] = height
-    # Who walks a curve leans into it: the pelvis lies where weight and inertia balance.
-    lean = curvature * (level * speed) ** 2 / GRAVITY
-    position["pelvis"][:, 0] += lean * height
-    leant = Rotation.from_euler("y", lean) * Rotation.from_quat(
-        orientation["pelvis"], scalar_first=True
-    )
+    left, ahead = lean
+    position["pelvis"] += np.array([left, -ahead, -0.5 * (left**2 + ahead**2)]) * height[:, None]
+    upright = Rotation.from_quat(orientation["pelvis"], scalar_first=True)
+    leant = Rotation.from_rotvec([ahead, left, 0.0]) * upright
     orientation["pelvis"] = leant.as_quat(scalar_first=True)
     weight = {s: 1.0 if s == "pelvis" else 3.0 for s in where}
     turn_weight = {s: 0.5 if s == "pelvis" or s.startswith("calcn") else 0.05 for s in where}
@@ -272,12 +296,17 @@ def _targets(
 
 
 def _contact(
-    gait: ReferenceMotion, moving: ReferenceMotion, level: float, sway: float
+    gait: ReferenceMotion,
+    moving: ReferenceMotion,
+    level: float,
+    sway: float,
+    acceleration: float,
 ) -> GroundContact | None:
     """The recording's forces under the feet of another level.
 
     The weight goes from foot to foot as it does in the recording, less so below full sway; shear
-    along the way and the way of the pressure along the foot shrink with the level.
+    along the way and the way of the pressure along the foot shrink with the level. What speeds the
+    body up is shear in proportion to the weight on each foot.
     """
     if gait.contact is None:
         return None
@@ -291,6 +320,7 @@ def _contact(
     force[..., 1] *= level
     standing = np.array([0.0, 0.0, 0.5 * body.weight])
     force = sway * force + (1.0 - sway) * standing
+    force[..., 1] -= acceleration / GRAVITY * force[..., 2]
     pressure = moving.frames.body_position[:, feet] + middle + level * (under - middle)
     pressure[..., 2] = 0.0
     return GroundContact(force, pressure)

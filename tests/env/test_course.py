@@ -8,7 +8,13 @@ import pytest
 from kinesis_neuro.body.kinematics import foot_clearance, kinematics
 from kinesis_neuro.env.tasks.course import CourseTable, Limits, level_and_pace, wrap
 from kinesis_neuro.errors import InvalidInputError
-from kinesis_neuro.motion.gait_family import LEVELS, GaitFamily, standing_pose
+from kinesis_neuro.motion.gait_family import (
+    ACCELERATION,
+    GRAVITY,
+    LEVELS,
+    GaitFamily,
+    standing_pose,
+)
 from kinesis_neuro.motion.reference import ReferenceMotion
 
 SPEED = np.array([1.0, 1.0, 0.5, 0.0])
@@ -91,6 +97,53 @@ def test_nothing_jumps_when_commands_do(course: CourseTable) -> None:
         poses.append(course.at(which, course.written).position())
     step = np.linalg.norm(np.diff(np.stack(poses), axis=0), axis=-1)
     assert step.max() < 6.0 / 150  # no segment goes faster than 6 m/s
+
+
+def test_who_stops_leans_back_and_stands_where_it_was_said(course: CourseTable) -> None:
+    which, start = np.arange(4), np.array([0.2, 0.5, 0.8, 1.1])
+    course.begin(which, np.zeros(4), start)
+    poses, velocities, places = [], [], []
+    for _ in range(400):
+        course.extend(which, np.zeros(4), np.zeros(4), Limits())
+        at = course.at(which, course.written)
+        places.append(course.state(which, course.written)["y"])
+        poses.append(at.qpos())
+        velocities.append(at.qvel())
+    end = course.state(which, course.written)
+    np.testing.assert_allclose(-end["y"], Limits().stopping_distance(start), atol=2e-3)
+    assert (end["speed"] == 0.0).all() and (end["acceleration"] == 0.0).all()
+    root = np.stack(poses)[:, :, 1]
+    moved = 75.0 * (root[2:] - root[:-2])
+    assert np.abs(moved - np.stack(velocities)[1:-1, :, 1]).max() < 0.2
+    # A body of height h that slows down by a has its pelvis h a/g behind: here 7 cm.
+    behind = (root - np.stack(places))[100, 3]
+    assert 0.04 < behind < 0.1
+
+
+def test_leaning_balances_weight_and_inertia(walk: ReferenceMotion, family: GaitFamily) -> None:
+    still, _, leant = (family.motions[k * len(LEVELS)] for k in range(3))
+    ahead = still.qpos[0, 1] - leant.qpos[0, 1]
+    assert ahead / leant.qpos[0, 2] == pytest.approx(ACCELERATION / GRAVITY, rel=0.1)
+    under = np.abs(
+        still.frames.body_position[0, [walk.body.segments.index("calcn_r")]]
+        - leant.frames.body_position[0, [walk.body.segments.index("calcn_r")]]
+    )
+    assert under.max() < 0.01
+
+
+def test_the_inner_foot_steps_shorter(family: GaitFamily, walk: ReferenceMotion) -> None:
+    n, feet = len(LEVELS), [walk.body.segments.index(f"calcn_{side}") for side in "rl"]
+    straight, curved = family.motions[n - 1], family.motions[2 * n - 1]
+    for motion, order in ((straight, 1.0), (curved, -1.0)):
+        own = motion.frames.body_position[:, feet]
+        own = (
+            own - np.arange(motion.n_frames)[:, None, None] / motion.n_frames * motion.displacement
+        )
+        right, left = np.hypot(np.ptp(own[..., 0], axis=0), np.ptp(own[..., 1], axis=0))
+        if order > 0:
+            asymmetry = left / right
+        else:
+            assert left / right < 0.9 * asymmetry
 
 
 def test_standing_is_balanced_and_flat(walk: ReferenceMotion) -> None:

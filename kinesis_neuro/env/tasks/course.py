@@ -1,9 +1,10 @@
 """A reference that is steered: each environment's own way, written a little ahead of its body.
 
-Rows of a gait family (:mod:`kinesis_neuro.motion.gait_family`) are mixed by level, phase and
-curvature, and put where the environment's way has come to. The way is integrated from a commanded
-speed and heading with bounded accelerations, so that a change of command never moves a body or its
-reference at once; it is written as far ahead as observations and feed-forward look, about 0.2 s.
+Rows of a gait family (:mod:`kinesis_neuro.motion.gait_family`) are mixed by level, phase,
+curvature and acceleration, and put where the environment's way has come to. The way is integrated
+from a commanded speed and heading with bounded accelerations, which do not jump either, so that a
+change of command never moves a body or its reference at once; it is written as far ahead as
+observations and feed-forward look, about 0.2 s.
 """
 
 from __future__ import annotations
@@ -16,7 +17,7 @@ from numpy.typing import NDArray
 from kinesis_neuro.body.models import PHYSICS_RATE
 from kinesis_neuro.env import terms
 from kinesis_neuro.env.reference_table import Placed, ReferenceTable, Segments
-from kinesis_neuro.motion.gait_family import CURVATURE, LEVELS, GaitFamily
+from kinesis_neuro.motion.gait_family import ACCELERATION, CURVATURE, LEVELS, GaitFamily
 from kinesis_neuro.motion.reference import ReferenceMotion
 
 FloatArray = NDArray[np.float64]
@@ -28,10 +29,10 @@ SLOWEST_PACE = 0.9
 FIRST_STEP = 0.0
 """Phase with which who stands sets out: the right foot takes the weight, the left swings."""
 
-FULL_TURN_SPEED = 0.4
+FULL_TURN_SPEED = 0.6
 """Speed from which the way turns as fast as it may [m/s]; who stands does not turn."""
 
-LARGEST_CURVATURE = 1.6
+LARGEST_CURVATURE = 1.2
 """Curvature for which legs are still bent to the way [1/m]."""
 
 
@@ -47,15 +48,34 @@ class Limits:
         [rad/s]
     turn_acceleration : float
         [rad/s^2]
+    jerk : float
+        Rate of change of the acceleration [m/s^3].
     """
 
-    acceleration: float = 0.9
+    acceleration: float = 0.7
     turn_rate: float = 0.6
     turn_acceleration: float = 3.0
+    jerk: float = 4.0
+
+    def stopping_distance(self, speed: FloatArray) -> FloatArray:
+        """How far a way at these speeds leads when it is told to stand [m].
+
+        Examples
+        --------
+        >>> Limits().stopping_distance(np.array([0.0, 0.9])).round(3).tolist()
+        [0.0, 0.551]
+        """
+        constant = 0.5 * speed**2 / self.acceleration
+        begun: FloatArray = 0.5 * speed * self.acceleration / self.jerk
+        return constant + begun
 
 
 _TURN_GAIN = 2.5
-_COLUMNS = ("phase", "speed", "yaw", "turn", "x", "y")
+_MIXED = ("level", "curvature", "acceleration")
+_COLUMNS = (
+    *("phase", "speed", "yaw", "turn", "x", "y", "acceleration"),
+    *(f"{share}_rate" for share in _MIXED),
+)
 
 
 def wrap(angle: FloatArray) -> FloatArray:
@@ -102,9 +122,10 @@ class CourseTable(ReferenceTable):
         Of the gait.
     ahead : int
         Frames that are written ahead of the body.
-    way : ndarray, shape (n_envs, n_kept, 6)
-        Phase [frames], speed [m/s], heading [rad], turning rate [rad/s] and place [m] of the last
-        frames and those ahead; a ring.
+    way : ndarray, shape (n_envs, n_kept, 10)
+        Phase [frames], speed [m/s], heading [rad], turning rate [rad/s], place [m] and acceleration
+        [m/s^2] of the last frames and those ahead, and how fast what is mixed changes [1/s]; a
+        ring.
     written : ndarray of int, shape (n_envs,)
         Last frame that is written.
     row_heading : ndarray, shape (n_rows,)
@@ -168,8 +189,8 @@ class CourseTable(ReferenceTable):
 
     def begin(self, which: IntArray, phase: FloatArray, speed: FloatArray) -> None:
         """Start ways at the origin, heading 0, with a phase [frames] and a speed [m/s]."""
-        zero = np.zeros(which.size)
-        self.way[which, 0] = np.stack([phase, speed, zero, zero, zero, zero], axis=-1)
+        self.way[which, 0] = 0.0
+        self.way[which, 0, :2] = np.stack([phase, speed], axis=-1)
         self.written[which] = 0
 
     def extend(
@@ -178,26 +199,43 @@ class CourseTable(ReferenceTable):
         """Write one more frame of some ways towards commanded speeds and headings, each (n,)."""
         size, dt = self.way.shape[1], 1.0 / PHYSICS_RATE
         last = self.written[which]
-        phase, v, yaw, turn, x, y = self.way[which, last % size].T
+        row = self.way[which, last % size]
+        phase, v, yaw, turn, x, y, a = row.T[:7]
         _, pace = level_and_pace(v, self.full_speed)
         stands = (v == 0.0) & (speed == 0.0)
         step = forward(yaw) * (v * dt)[:, None]
-        change = limits.acceleration * dt
+        # So fast that with a bounded change it is at rest just where the speed is right.
+        apart = speed - v
+        fit = np.minimum(limits.acceleration, np.sqrt(2.0 * limits.jerk * np.abs(apart)))
+        jolt = limits.jerk * dt
+        gain = a + np.clip(np.sign(apart) * fit - a, -jolt, jolt)
+        there = np.abs(apart) <= np.abs(gain) * dt
         allowed = limits.turn_rate * np.minimum(1.0, v / FULL_TURN_SPEED)
         wanted = np.clip(_TURN_GAIN * wrap(heading - yaw), -allowed, allowed)
         swing = limits.turn_acceleration * dt
-        self.way[which, (last + 1) % size] = np.stack(
+        new = np.stack(
             [
                 np.where(stands, FIRST_STEP * self.n_frames, np.mod(phase + pace, self.n_frames)),
-                v + np.clip(speed - v, -change, change),
+                np.where(there, speed, np.maximum(v + gain * dt, 0.0)),
                 yaw + turn * dt,
                 turn + np.clip(wanted - turn, -swing, swing),
                 x + step[:, 0],
                 y + step[:, 1],
+                gain,
             ],
             axis=-1,
         )
+        rates = (self._shares(new) - self._shares(row)) / dt
+        self.way[which, (last + 1) % size] = np.concatenate([new, rates], axis=1)
         self.written[which] = last + 1
+
+    def _shares(self, way: FloatArray) -> FloatArray:
+        """Level, curvature and acceleration that are mixed, the latter two in the family's."""
+        _, speed, _, turn, _, _, gain = way.T[:7]
+        level, _ = level_and_pace(speed, self.full_speed)
+        bend = turn / np.maximum(speed, 0.5 * FULL_TURN_SPEED)
+        bend = np.clip(bend, -LARGEST_CURVATURE, LARGEST_CURVATURE)
+        return np.stack([level, bend / CURVATURE, gain / ACCELERATION], axis=1)
 
     def state(self, which: IntArray, frame: IntArray) -> dict[str, FloatArray]:
         """Phase, speed, yaw, turn, x and y of ways in frames that are kept."""
@@ -213,26 +251,33 @@ class CourseTable(ReferenceTable):
 
     def at(self, motion: IntArray, frame: IntArray) -> Steered:
         """The reference of environments (`motion`) in frames of theirs."""
-        phase, speed, yaw, turn, x, y = self.way[motion, frame % self.way.shape[1]].T
-        level, pace = level_and_pace(speed, self.full_speed)
+        row = self.way[motion, frame % self.way.shape[1]]
+        phase, speed, yaw, turn, x, y = row.T[:6]
+        _, pace = level_and_pace(speed, self.full_speed)
+        level, bend, gain = self._shares(row).T
+        level_rate, bend_rate, gain_rate = row.T[7:]
         place = level * (len(LEVELS) - 1)
         low = np.minimum(place.astype(np.intp), len(LEVELS) - 2)
         early = phase.astype(np.intp) % self.n_frames
         late = (early + 1) % self.n_frames
         up, on = place - low, phase - np.floor(phase)
-        bend = np.clip(
-            turn / np.maximum(speed, 0.5 * FULL_TURN_SPEED), -LARGEST_CURVATURE, LARGEST_CURVATURE
-        )
-        n, share = self.n_frames, (bend / CURVATURE)[:, None]
+        n = self.n_frames
         first, second = low * n, (low + 1) * n
-        straight = np.stack([first + early, first + late, second + early, second + late], axis=1)
+        part = np.stack([first + early, first + late, second + early, second + late], axis=1)
         weight = np.stack([(1 - up) * (1 - on), (1 - up) * on, up * (1 - on), up * on], axis=1)
+        climb = (len(LEVELS) - 1) * level_rate
+        rising = climb[:, None] * np.stack([on - 1, -on, 1 - on, on], axis=1)
+        shares = np.stack([1.0 - bend - gain, bend, gain], axis=1)[..., None]
+        rates = np.stack([-bend_rate - gain_rate, bend_rate, gain_rate], axis=1)[..., None]
+        parts = len(LEVELS) * n * np.arange(3)[:, None]
+        size = motion.size, 3 * weight.shape[1]
         return Steered(
             table=self,
             rows=np.where(up < 0.5, first, second) + np.where(on < 0.5, early, late),
             shift=np.stack([x, y, np.zeros_like(x)], axis=-1),
-            corners=np.concatenate([straight, straight + len(LEVELS) * n], axis=1),
-            weight=np.concatenate([weight * (1.0 - share), weight * share], axis=1),
+            corners=(part[:, None] + parts).reshape(size),
+            weight=(weight[:, None] * shares).reshape(size),
+            change=(rising[:, None] * shares + weight[:, None] * rates).reshape(size),
             yaw=yaw,
             turn=turn,
             pace=pace,
@@ -250,15 +295,17 @@ class Steered(Placed):
 
     Attributes
     ----------
-    corners : ndarray of int, shape (n, 8)
-        Rows that are mixed: two levels and two phases, along the line and the curve.
-    weight : ndarray, shape (n, 8)
+    corners : ndarray of int, shape (n, 12)
+        Rows that are mixed: two levels and two phases, along the line, along the curve, leaning.
+    weight, change : ndarray, shape (n, 12)
+        Of these rows, and how fast levels, curvature and acceleration change it [1/s].
     yaw, turn, pace : ndarray, shape (n,)
         Heading [rad], turning rate [rad/s], cadence in that of the gait.
     """
 
     corners: IntArray
     weight: FloatArray
+    change: FloatArray
     yaw: FloatArray
     turn: FloatArray
     pace: FloatArray
@@ -285,7 +332,12 @@ class Steered(Placed):
 
     def qvel(self) -> FloatArray:
         """Velocities of the poses, shape (n, nv)."""
+        poses = self.table.qpos[self.corners]
         qvel = self.rate_of(self.table.qvel)
+        bent = np.einsum("nk,nkq->nq", self.change, poses)
+        qvel[:, :3] += bent[:, :3]
+        qvel[:, 6:] += bent[:, 7:]
+        qvel[:, 3:6] += _rotation_rate(np.einsum("nk,nkq->nq", self.weight, poses), bent)
         qvel[:, :3] = self._turned(qvel[:, None, :3])[:, 0]
         # Along the root's own axes; it stands nearly upright.
         qvel[:, 5] += self.turn
@@ -303,8 +355,9 @@ class Steered(Placed):
 
     def velocity(self, segments: Segments = slice(None)) -> FloatArray:
         """Of segments [m/s], shape (n, n_segments, 3)."""
-        own = self._own(self.table.velocity, segments) * self.pace[:, None, None]
-        place = self._own(self.table.position, segments)
+        places = self.table.position[self.corners][:, :, segments]
+        place, bent = (np.einsum("nk,nk...->n...", w, places) for w in (self.weight, self.change))
+        own = self._own(self.table.velocity, segments) * self.pace[:, None, None] + bent
         own[..., 0] -= self.turn[:, None] * place[..., 1]
         own[..., 1] += self.turn[:, None] * place[..., 0]
         return self._turned(own)
@@ -318,6 +371,13 @@ class Steered(Placed):
         """Of all segments, shape (n, n_segments, 4)."""
         mixed = self.of(self.table.orientation)
         return _yawed(np.repeat(self.yaw[:, None], mixed.shape[1], axis=1), mixed)
+
+
+def _rotation_rate(qpos: FloatArray, rate: FloatArray) -> FloatArray:
+    """Angular velocity of a root along its own axes, of poses and their rates of change."""
+    (w, v), (dw, dv) = ((q[:, 3:4], q[:, 4:7]) for q in (qpos, rate))
+    turned: FloatArray = 2.0 * (w * dv - dw * v - np.cross(v, dv))
+    return turned / np.square(qpos[:, 3:7]).sum(axis=1, keepdims=True)
 
 
 def _yawed(yaw: FloatArray, quaternion: FloatArray) -> FloatArray:

@@ -134,7 +134,7 @@ def way_to(
     near = (distance**2 < 2.0 * ROOM * slow / config.turn_rate * aside) & (aside > OFF)
     wanted = np.where(near, slow, wanted)
     # A target that is passed on the side is not what one stops at.
-    stop = (distance <= 0.5 * speed**2 / config.acceleration + SHORT) & ~near
+    stop = (distance <= config.limits.stopping_distance(speed) + SHORT) & ~near
     return np.where(stop | arrived, 0.0, wanted), np.where(near | arrived, yaw, bearing)
 
 

@@ -59,7 +59,7 @@ class SteerConfig(GoalConfig):
         Shortest and longest time between changes of command, in training [s].
     stop_share : float
         Share of the commands of training that are to stand.
-    acceleration, turn_rate, turn_acceleration : float
+    acceleration, turn_rate, turn_acceleration, jerk : float
         Bounds of the reference, see :class:`~kinesis_neuro.env.tasks.course.Limits`.
     velocity_weight : float
         Of a reward for the body's own velocity over the last stride.
@@ -71,9 +71,10 @@ class SteerConfig(GoalConfig):
     max_change: float = 1.6
     interval: tuple[float, float] = (1.5, 5.0)
     stop_share: float = 0.2
-    acceleration: float = 0.9
+    acceleration: float = 0.7
     turn_rate: float = 0.6
     turn_acceleration: float = 3.0
+    jerk: float = 4.0
     velocity_weight: float = 0.1
 
     def __post_init__(self) -> None:
@@ -89,7 +90,7 @@ class SteerConfig(GoalConfig):
     @property
     def limits(self) -> Limits:
         """Bounds of the reference."""
-        return Limits(self.acceleration, self.turn_rate, self.turn_acceleration)
+        return Limits(self.acceleration, self.turn_rate, self.turn_acceleration, self.jerk)
 
     def played(self) -> GoalConfig:
         """Commands that stay for long enough to be judged, and seldom are to stand."""
