@@ -45,6 +45,7 @@ _UPPER_JOINTS = re.compile(
     r"(flex_extension|lat_bending|axial_rotation|elv_angle|shoulder_elv|shoulder_rot"
     r"|elbow_flexion|pro_sup|deviation|flexion)(_[rl])?"
 )
+_LEG_JOINTS = re.compile(r"(hip_(flexion|adduction|rotation)|knee_angle|ankle_angle)_[rl]")
 _ARM_GROUPS = ("shoulder", "elbow", "wrist", "fingers", "thumb")
 
 
@@ -102,3 +103,14 @@ def upper_joints(joints: Sequence[str]) -> tuple[str, ...]:
     ('lat_bending', 'elbow_flexion_l')
     """
     return tuple(name for name in joints if _UPPER_JOINTS.fullmatch(name))
+
+
+def leg_joints(joints: Sequence[str]) -> tuple[str, ...]:
+    """Joints of hips, knees and ankles, which motion capture measures well.
+
+    Examples
+    --------
+    >>> leg_joints(["hip_flexion_r", "knee_angle_l", "knee_angle_rotation2_l", "subtalar_angle_r"])
+    ('hip_flexion_r', 'knee_angle_l')
+    """
+    return tuple(name for name in joints if _LEG_JOINTS.fullmatch(name))

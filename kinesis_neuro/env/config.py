@@ -29,9 +29,12 @@ class RewardWeights:
     posture : float
         Of bodies with a trunk: its joints and those of the arms at the reference's angles, which
         are a standing posture where the reference holds none. Legs alone have no such term.
+    legs : float
+        Of hips, knees and ankles at the reference's angles. Where tracked bodies alone are asked
+        for, a knee that the person bends in stance may rest on its stop, which no muscle pays for.
     k_position, k_velocity, k_energy : float
         KINESIS's ``k_pos`` [1/m^2], ``k_vel`` [s^2/m^2], ``k_energy`` [1].
-    k_upright, k_posture : float
+    k_upright, k_posture, k_legs : float
         [1/rad^2]; KINESIS's is 3.
     """
 
@@ -41,11 +44,13 @@ class RewardWeights:
     energy: float = 0.1
     restraint: float = 0.0
     posture: float = 0.2
+    legs: float = 0.0
     k_position: float = 200.0
     k_velocity: float = 5.0
     k_upright: float = 3.0
     k_energy: float = 0.05
     k_posture: float = 5.0
+    k_legs: float = 100.0
 
 
 @dataclass(frozen=True)

@@ -9,7 +9,6 @@ import numpy as np
 from numpy.typing import NDArray
 
 from kinesis_neuro.body.actuation import action_channels
-from kinesis_neuro.body.anatomy import upper_joints
 from kinesis_neuro.body.models import PHYSICS_RATE, Body
 from kinesis_neuro.env import terms
 from kinesis_neuro.env.config import ImitationConfig
@@ -17,6 +16,7 @@ from kinesis_neuro.env.device.features import check_backend, warp_simulation
 from kinesis_neuro.env.drive import Drive
 from kinesis_neuro.env.lanes import Stepper
 from kinesis_neuro.env.observation import Observer, tracked_bodies
+from kinesis_neuro.env.posture import Posture
 from kinesis_neuro.env.reference_table import Placed, ReferenceTable
 from kinesis_neuro.env.selection import Selection
 from kinesis_neuro.env.starts import EARLY, Starts
@@ -125,9 +125,7 @@ class ImitationEnv:
         self.action_channels = action_channels(self.body, self.config.actuation)
         self.auto_reset = auto_reset
         self.max_steps = round(self.config.duration * self.config.control_rate)
-        self._upper = np.array(
-            [7 + self.body.joints.index(name) for name in upper_joints(self.body.joints)], dtype=int
-        )
+        self._postures = Posture.of(self.body, self.config.reward)
         self.observer = Observer(self.table, self.config, self.action_channels, self.goal)
         hard = self.config.hard_starts, self.config.hard_motions
         self.starts = Starts(self.table, self.config.decimation + 1, *hard)
@@ -290,10 +288,11 @@ class ImitationEnv:
         }
         if weights.restraint:
             parts["restraint"] = weights.restraint * terms.restraint_reward(action)
-        if weights.posture and self._upper.size:
-            reference = self.table.at(self.motion, self.frame).of(self.table.qpos)
-            apart = qpos[:, self._upper] - reference[:, self._upper]
-            parts["posture"] = weights.posture * terms.posture_reward(apart, weights.k_posture)
+        if self._postures:
+            apart = qpos - self.table.at(self.motion, self.frame).of(self.table.qpos)
+            for one in self._postures:
+                near = terms.posture_reward(apart[:, one.columns], one.scale)
+                parts[one.name] = one.weight * near
         parts |= self.goal.reward()
         self.reward_parts = parts
         return np.sum(list(parts.values()), axis=0)

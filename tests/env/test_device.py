@@ -68,7 +68,7 @@ def test_task_in_torch_is_the_task_in_numpy(
     from kinesis_neuro.env.blocks import block_names
     from kinesis_neuro.env.device.observation import DeviceObserver, Seen
 
-    weights = RewardWeights(restraint=0.1)
+    weights = RewardWeights(restraint=0.1, legs=0.3)
     env = make_env(
         table_for(actuation), N, actuation=actuation, observe_muscles=True, reward=weights
     )

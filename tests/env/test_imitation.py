@@ -52,6 +52,16 @@ def test_reset_beyond_the_first_cycle_is_farther_on(make_env: Make, table: Refer
     assert terms.distances(position, reference).max() < 1.5e-3
 
 
+def test_a_bent_knee_costs_what_its_angle_says(make_env: Make, table: ReferenceTable) -> None:
+    env = make_env(table, 2, actuation="excitation", reward=RewardWeights(legs=0.4))
+    env.reset(np.arange(2), motion=np.zeros(2, dtype=int), frame=np.full(2, 20))
+    env.simulation.qpos[1, 7 + env.body.joints.index("knee_angle_r")] += 0.2
+    env._reward(np.zeros((2, 7)), np.zeros((2, 7, 3)), np.zeros((2, env.body.n_muscles)))
+    # One joint of ten: hips (3), knee and ankle of two legs.
+    asked = 0.4 * np.exp([0.0, -100.0 * 0.2**2 / 10])
+    np.testing.assert_allclose(env.reward_parts["legs"], asked)
+
+
 def test_first_frame_of_a_motion_that_ends_has_a_reference(
     make_env: Make, plain_table: ReferenceTable
 ) -> None:

@@ -11,12 +11,12 @@ from dataclasses import dataclass
 import torch
 from torch import Tensor
 
-from kinesis_neuro.body.anatomy import upper_joints
 from kinesis_neuro.body.models import Body
 from kinesis_neuro.env.blocks import DEFAULT, MUSCLES
 from kinesis_neuro.env.config import ImitationConfig
 from kinesis_neuro.env.device.drive import DeviceMuscles
 from kinesis_neuro.env.device.table import DeviceTable
+from kinesis_neuro.env.posture import Posture
 
 BLOCKS = (*DEFAULT, *MUSCLES)
 """What is observed on a device."""
@@ -89,8 +89,10 @@ class DeviceObserver:
         self._tracked = torch.as_tensor(body.tracked_index, device=device)
         independent = torch.as_tensor(body.coupling.independent_dof[6:], device=device)
         self._joint_qpos, self._joint_qvel = independent + 1, independent
-        upper = [7 + body.joints.index(name) for name in upper_joints(body.joints)]
-        self._upper = torch.as_tensor(upper, dtype=torch.long, device=device)
+        self._postures = [
+            (one, torch.as_tensor(one.columns, dtype=torch.long, device=device))
+            for one in Posture.of(body, config.reward)
+        ]
 
     def sensor(self, seen: Seen, name: str) -> Tensor:
         """A block of the sensors, shape (n_envs, width)."""
@@ -176,11 +178,10 @@ class DeviceObserver:
         reward = reward + w.energy * torch.exp(-w.k_energy * effort)
         if w.restraint:
             reward = reward + w.restraint * torch.exp(-5.0 * action.square().mean(dim=1))
-        if w.posture and self._upper.numel():
+        for one, columns in self._postures:
             now, _ = table.rows(seen.motion, seen.frame)
-            apart = seen.qpos[:, self._upper] - table.qpos[now][:, self._upper]
-            posture = torch.exp(-w.k_posture * apart.square().mean(dim=1))
-            reward = reward + w.posture * posture
+            apart = seen.qpos[:, columns] - table.qpos[now][:, columns]
+            reward = reward + one.weight * torch.exp(-one.scale * apart.square().mean(dim=1))
         return distance, reward
 
     def failed(self, distance: Tensor) -> Tensor:
