@@ -89,6 +89,24 @@ def block_names(config: ImitationConfig) -> tuple[str, ...]:
     return tuple(names)
 
 
+def own_blocks(config: ImitationConfig) -> list[str]:
+    """Names of the blocks of imitation itself, in order, as observations have them.
+
+    Examples
+    --------
+    >>> own_blocks(ImitationConfig(observations=("contact", "reference_joints"), lookahead=(2,)))
+    ['contact', 'reference_joint_position_2', 'reference_joint_velocity_2']
+    """
+    names: list[str] = []
+    for name in block_names(config):
+        if name == "reference_joints":
+            kinds = ("reference_joint_position", "reference_joint_velocity")
+            names += [f"{kind}_{ahead}" for ahead in config.lookahead for kind in kinds]
+        else:
+            names.append(name)
+    return names
+
+
 def in_order(config: ImitationConfig, widths: Mapping[str, int]) -> dict[str, int]:
     """Widths of a task's blocks in the order in which they are observed: a goal's come last.
 
@@ -103,14 +121,7 @@ def in_order(config: ImitationConfig, widths: Mapping[str, int]) -> dict[str, in
     >>> in_order(ImitationConfig(), {"goal": 2, "contact": 4, "activation": 80})
     {'activation': 80, 'contact': 4, 'goal': 2}
     """
-    names: list[str] = []
-    for name in block_names(config):
-        if name == "reference_joints":
-            kinds = ("reference_joint_position", "reference_joint_velocity")
-            names += [f"{kind}_{ahead}" for ahead in config.lookahead for kind in kinds]
-        else:
-            names.append(name)
-    own = {name: widths[name] for name in names if name in widths}
+    own = {name: widths[name] for name in own_blocks(config) if name in widths}
     return own | {name: widths[name] for name in sorted(widths) if name not in own}
 
 

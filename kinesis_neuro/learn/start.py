@@ -7,7 +7,7 @@ from pathlib import Path
 import torch
 
 from kinesis_neuro.body.models import Body
-from kinesis_neuro.env.blocks import in_order
+from kinesis_neuro.env.blocks import in_order, own_blocks
 from kinesis_neuro.env.config import ImitationConfig
 from kinesis_neuro.env.device.imitation import DeviceImitation
 from kinesis_neuro.env.imitation import ImitationEnv
@@ -51,7 +51,8 @@ def first_policy(
         Draws the first weights.
     first : str
         Name or folder of a policy whose weights are taken; empty for none. The task may observe
-        more than it does (see :mod:`kinesis_neuro.learn.transfer`).
+        more than it does, or lack what only a goal asked for (see
+        :mod:`kinesis_neuro.learn.transfer`).
 
     Raises
     ------
@@ -73,7 +74,8 @@ def first_policy(
                 "a gate over them (experts)."
             )
         theirs = observed(earlier.about)
-        state = widened(earlier.state_dict(), theirs, about.observations, "actor.0.weight")
+        goal = goal_blocks(earlier.about)
+        state = widened(earlier.state_dict(), theirs, about.observations, "actor.0.weight", goal)
         # The weights go on, the noise starts anew.
         state |= {k: v.detach() for k, v in policy.noise_parameters().items()}
         files.load_tensors(policy, state, Path(first))
@@ -103,6 +105,12 @@ def _refuse_other_task(source: str, theirs: PolicyInfo, mine: PolicyInfo) -> Non
 def observed(about: PolicyInfo) -> dict[str, int]:
     """Widths of a policy's observation blocks, in order; files have them sorted by name."""
     return in_order(from_dict(ImitationConfig, dict(about.task)), about.observations)
+
+
+def goal_blocks(about: PolicyInfo) -> tuple[str, ...]:
+    """Names of the blocks that a policy observes for its goal."""
+    own = own_blocks(from_dict(ImitationConfig, dict(about.task)))
+    return tuple(name for name in about.observations if name not in own)
 
 
 def _refuse_other_actions(source: str, theirs: PolicyInfo, mine: PolicyInfo) -> None:

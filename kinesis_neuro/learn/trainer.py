@@ -27,7 +27,7 @@ from kinesis_neuro.learn.policy import Policy, mlp
 from kinesis_neuro.learn.ppo import PPO
 from kinesis_neuro.learn.rollout import Collector, RolloutStatistics
 from kinesis_neuro.learn.run_log import RunLog
-from kinesis_neuro.learn.start import first_policy, observed
+from kinesis_neuro.learn.start import first_policy, goal_blocks, observed
 from kinesis_neuro.learn.symmetry import Symmetry
 from kinesis_neuro.learn.team import Team, join_team
 from kinesis_neuro.learn.transfer import widened
@@ -134,9 +134,10 @@ class Trainer:
         path = Path(self._first) / files.TRAINER_ARRAYS
         if self._first and path.exists():
             mine = self.policy.about.observations
-            theirs = observed(files.load_policy(self._first).about)
+            earlier = files.load_policy(self._first).about
             critic = _part(files.read_tensors(path), "critic.")
-            files.load_tensors(self.critic, widened(critic, theirs, mine, "0.weight"), path)
+            fitted = widened(critic, observed(earlier), mine, "0.weight", goal_blocks(earlier))
+            files.load_tensors(self.critic, fitted, path)
 
     # -- one iteration ------------------------------------------------------------------------
 

@@ -1,8 +1,12 @@
-"""Weights of a policy in another one that observes more: what both observe, block by block."""
+"""Weights of a policy in another one: what both observe, block by block.
+
+A task may observe more than the policy that it starts from. It may observe less only by a goal's
+own blocks: those are taken to stay as they were on average.
+"""
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Collection, Mapping
 
 import torch
 from torch import Tensor
@@ -13,7 +17,7 @@ _PER_OBSERVATION = ("normalizer.mean", "normalizer.variance")
 
 
 def shared_columns(
-    theirs: Mapping[str, int], mine: Mapping[str, int]
+    theirs: Mapping[str, int], mine: Mapping[str, int], goal: Collection[str] = ()
 ) -> tuple[Tensor, Tensor, list[str]]:
     """Columns of the observation blocks that both have, by name.
 
@@ -21,6 +25,8 @@ def shared_columns(
     ----------
     theirs, mine : mapping of str to int
         Widths of the blocks, in order.
+    goal : collection of str
+        Those of theirs that belong to a goal, which mine may lack.
 
     Returns
     -------
@@ -40,26 +46,34 @@ def shared_columns(
     >>> source.tolist(), target.tolist(), new
     ([0, 1, 2], [5, 0, 1], ['goal'])
     """
-    missing = sorted(name for name, width in theirs.items() if mine.get(name) != width)
+    kept = {k: width for k, width in theirs.items() if k in mine or k not in goal}
+    missing = sorted(name for name, width in kept.items() if mine.get(name) != width)
     if missing:
         raise IncompatibleError(
             "The initial policy observes or acts otherwise than this task: the task lacks its "
             f"blocks {', '.join(missing)}, or has others of that name. Use the same task options "
             "(lookahead, observations, observe_muscles)."
         )
-    starts = _starts(mine)
-    target = torch.cat([starts[name] + torch.arange(width) for name, width in theirs.items()])
+    source, target = (
+        torch.cat([starts[name] + torch.arange(width) for name, width in kept.items()])
+        for starts in (_starts(theirs), _starts(mine))
+    )
     new = [name for name in mine if name not in theirs]
-    return torch.arange(sum(theirs.values())), target, new
+    return source, target, new
 
 
 def widened(
-    state: Mapping[str, Tensor], theirs: Mapping[str, int], mine: Mapping[str, int], first: str
+    state: Mapping[str, Tensor],
+    theirs: Mapping[str, int],
+    mine: Mapping[str, int],
+    first: str,
+    goal: Collection[str] = (),
 ) -> dict[str, Tensor]:
-    """Weights of a network on more observations, that computes what it did before.
+    """Weights of a network on other observations, that computes what it did before.
 
     The new observations have weights of zero, and a mean of zero and a variance of one in the
-    normaliser until they are seen.
+    normaliser until they are seen. Without a goal's blocks it computes what it did where these
+    were at their mean, which is zero once it is normalised.
 
     Parameters
     ----------
@@ -68,8 +82,10 @@ def widened(
     theirs, mine : mapping of str to int
     first : str
         Name of the first layer's weights.
+    goal : collection of str
+        Blocks of theirs that mine may lack.
     """
-    source, target, _ = shared_columns(theirs, mine)
+    source, target, _ = shared_columns(theirs, mine, goal)
     n = sum(mine.values())
     made = dict(state)
     weight = state[first]

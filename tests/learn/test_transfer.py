@@ -63,6 +63,24 @@ def test_what_was_observed_must_still_be() -> None:
         shared_columns(THEIRS, {**MINE, "a": 4})
 
 
+def test_a_goal_may_be_dropped_and_stays_at_its_mean() -> None:
+    first, second = policy(MINE, 0), policy(THEIRS, 1)
+    first.normalizer.update(5.0 + 2.0 * torch.randn(100, 14))
+    goal = ("goal", "target")
+    state = widened(first.state_dict(), MINE, THEIRS, "actor.0.weight", goal)
+    second.load_state_dict(state)
+    seen = {name: 5.0 + torch.randn(6, width) for name, width in MINE.items()}
+    seen["goal"][:], seen["target"][:] = (
+        first.normalizer.mean[start : start + seen[name].shape[1]]
+        for name, start in (("goal", 4), ("target", 12))
+    )
+    before = first.act(torch.cat([seen[name] for name in MINE], dim=1).numpy())
+    after = second.act(torch.cat([seen[name] for name in THEIRS], dim=1).numpy())
+    torch.testing.assert_close(torch.from_numpy(before), torch.from_numpy(after), rtol=0, atol=1e-6)
+    with pytest.raises(IncompatibleError, match="lacks its blocks a"):
+        widened(first.state_dict(), MINE, {"b": 2, "c": 4}, "actor.0.weight", goal)
+
+
 def test_sorted_names_come_back_in_their_order() -> None:
     config = ImitationConfig(lookahead=(1, 5))
     names = ["contact", "reference_joint_velocity_5", "root_height", "zeal", "command"]
