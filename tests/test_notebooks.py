@@ -22,7 +22,7 @@ def cells(notebook: dict) -> list[tuple[str, str]]:
 def test_there_are_pairs_and_nothing_else() -> None:
     names = {script.stem for script in SCRIPTS}
     assert names == {path.stem for path in (ROOT / "notebooks").glob("*.ipynb")}
-    assert len(names) == 3
+    assert len(names) == 4
 
 
 @pytest.mark.parametrize("script", SCRIPTS, ids=lambda script: script.stem)
