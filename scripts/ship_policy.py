@@ -1,6 +1,7 @@
 """Put a trained policy among those that the library ships, with how it was made and its scores.
 
 python scripts/ship_policy.py runs/NAME SHIPPED_NAME [--recording wang2023/walk36]
+python scripts/ship_policy.py runs/NAME SHIPPED_NAME --n-episodes 200 --duration 20
 python scripts/ship_policy.py runs/NAME SHIPPED_NAME --library LIB --keys train.txt test.txt
 
 A policy is mostly trained in stages, each run starting from the last one's checkpoint. Their
@@ -113,6 +114,8 @@ def main() -> None:
     parser.add_argument("run", type=Path)
     parser.add_argument("name")
     parser.add_argument("--recording", default="", help="second motion to score on")
+    parser.add_argument("--n-episodes", type=int, default=100, help="of a task with a goal")
+    parser.add_argument("--duration", type=float, default=10.0, help="of these [s]")
     parser.add_argument("--library", default="", help="motion library to score on")
     parser.add_argument("--keys", type=Path, nargs="+", default=[], help="its splits")
     arguments = parser.parse_args()
@@ -124,7 +127,8 @@ def main() -> None:
         motions.insert(0, "walk")
     goal = policy.about.task.get("goal", {}).get("kind", "")
     if goal:
-        scores = {goal: json.loads(evaluate_goal(policy).attrs["summary"])}
+        asked = {"n_episodes": arguments.n_episodes, "duration": arguments.duration}
+        scores = {goal: json.loads(evaluate_goal(policy, **asked).attrs["summary"])}
     else:
         scores = {m: json.loads(evaluate(policy, m).attrs["summary"]) for m in motions}
     with atomic_directory(POLICIES / arguments.name) as folder:
