@@ -64,7 +64,7 @@ class Limits:
         Examples
         --------
         >>> Limits().stopping_distance(np.array([0.0, 0.9])).round(3).tolist()
-        [0.0, 0.551]
+        [0.0, 0.657]
         """
         constant = 0.5 * speed**2 / self.acceleration
         begun: FloatArray = 0.5 * speed * self.acceleration / self.jerk
