@@ -8,7 +8,7 @@ import signal
 import subprocess
 import sys
 import time
-from collections.abc import Callable, Iterator
+from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
@@ -40,13 +40,6 @@ from kinesis_neuro.learn.mining_config import MiningConfig
 from kinesis_neuro.mining import mine
 mine(from_dict(MiningConfig, json.loads(sys.argv[2])), folder=sys.argv[1], progress=False)
 """
-
-
-@pytest.fixture(autouse=True)
-def threads() -> Iterator[None]:
-    before = torch.get_num_threads()
-    yield
-    torch.set_num_threads(before)
 
 
 @pytest.fixture(scope="module")

@@ -114,7 +114,9 @@ def test_who_stops_leans_back_and_stands_where_it_was_said(course: CourseTable) 
     assert (end["speed"] == 0.0).all() and (end["acceleration"] == 0.0).all()
     root = np.stack(poses)[:, :, 1]
     moved = 75.0 * (root[2:] - root[:-2])
-    assert np.abs(moved - np.stack(velocities)[1:-1, :, 1]).max() < 0.2
+    apart = np.abs(moved - np.stack(velocities)[1:-1, :, 1])
+    # Where the lean sets in and ends its velocity steps by 0.4 m/s, which differences halve.
+    assert apart.max() < 0.2 and np.percentile(apart, 95) < 0.02
     # A body of height h that slows down by a has its pelvis h a/g behind: here 7 cm.
     behind = (root - np.stack(places))[100, 3]
     assert 0.04 < behind < 0.1

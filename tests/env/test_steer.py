@@ -122,6 +122,13 @@ def test_bad_commands_are_refused(
     assert (commander.speed, commander.heading) == (0.5, pytest.approx(0.1))
 
 
+@pytest.mark.parametrize("bound", ["acceleration", "turn_rate", "turn_acceleration", "jerk"])
+@pytest.mark.parametrize("value", [0.0, -1.0, np.nan, np.inf])
+def test_bounds_that_no_way_can_keep_are_refused(bound: str, value: float) -> None:
+    with pytest.raises(InvalidInputError, match="Bounds of the reference must be positive"):
+        SteerConfig(**{bound: value})
+
+
 @pytest.mark.parametrize(
     "schedule", [[], [(0.0, 0.5, 0.0), (0.0, 0.6, 0.0)], [(np.nan, 0.5, 0.0)], [(-1.0, 0.5, 0.0)]]
 )

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import dataclasses
-from collections.abc import Iterator
 from pathlib import Path
 
 import numpy as np
@@ -20,13 +19,6 @@ from kinesis_neuro.learn.trainer import Trainer
 # Left and right of two quantities, and one that changes sign; actions are a pair and a midline.
 OBSERVATION = (np.array([1, 0, 3, 2, 4]), np.array([1.0, 1.0, 1.0, 1.0, -1.0], np.float32))
 ACTION = (np.array([1, 0, 2]), np.array([1.0, 1.0, -1.0]))
-
-
-@pytest.fixture(autouse=True)
-def threads() -> Iterator[None]:
-    before = torch.get_num_threads()
-    yield
-    torch.set_num_threads(before)
 
 
 @pytest.fixture

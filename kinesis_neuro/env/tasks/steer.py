@@ -86,6 +86,9 @@ class SteerConfig(GoalConfig):
             )
         if not 0.0 < self.interval[0] <= self.interval[1]:
             raise InvalidInputError(f"interval must be two rising times [s], got {self.interval}.")
+        bounds = {name: getattr(self, name) for name in vars(self.limits)}
+        if not all(0.0 < value < np.inf for value in bounds.values()):
+            raise InvalidInputError(f"Bounds of the reference must be positive, got {bounds}.")
 
     @property
     def limits(self) -> Limits:

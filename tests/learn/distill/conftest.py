@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import dataclasses
 import functools
-from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
@@ -27,14 +26,6 @@ load_once = functools.cache(load_motion)
 def loaded_once(monkeypatch: pytest.MonkeyPatch) -> None:
     """To load the motion takes longer than most of what is tested here."""
     monkeypatch.setattr(collect, "load_motion", load_once)
-
-
-@pytest.fixture(autouse=True)
-def threads() -> Iterator[None]:
-    """Trainers set torch's threads for the whole process."""
-    before = torch.get_num_threads()
-    yield
-    torch.set_num_threads(before)
 
 
 @pytest.fixture(scope="module")
