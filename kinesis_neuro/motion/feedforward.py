@@ -203,9 +203,11 @@ def _solve_in_parallel(
     order: queue.SimpleQueue[str] = queue.SimpleQueue()
     for key in sorted(missing, key=lambda k: -missing[k].n_frames):
         order.put(key)
+    console = Console(stderr=True)
     with (
         tempfile.TemporaryDirectory() as name,
-        Progress(console=Console(stderr=True), transient=True) as bar,
+        # A notebook's page would keep the bar, and warn where widgets are missing.
+        Progress(console=console, transient=True, disable=not console.is_terminal) as bar,
     ):
         folder, said = Path(name), list[str]()
         done: queue.SimpleQueue[str | None] = queue.SimpleQueue()
