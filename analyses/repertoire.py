@@ -27,6 +27,7 @@ from kinesis_neuro.body.models import load_body
 from kinesis_neuro.data_folder import data_folder
 from kinesis_neuro.errors import KinesisError
 from kinesis_neuro.formats.atomic import atomic_path
+from kinesis_neuro.motion.balance import balanced
 from kinesis_neuro.motion.clips import Entry, speed_and_turning, write_library
 from kinesis_neuro.motion.feedforward import muscle_activations
 from kinesis_neuro.motion.files import read_motion_file
@@ -39,14 +40,15 @@ from kinesis_neuro.motion.retarget import retarget_assessed
 from kinesis_neuro.motion.retarget_config import RetargetConfig
 from kinesis_neuro.motion.splits import check_splits, split_by_person, write_keys
 from kinesis_neuro.motion.variants import faster, low_passed
+from kinesis_neuro.motion.zero_moment import ground_demand
 
 REPAIR = RetargetConfig(on_fault="repair")
 WALKING, RUNNING = 6.0, 10.0
 """Cut-off of the poses [Hz]."""
 
 
-def build(plan: Planned, folder: Path, body_name: str) -> tuple[Entry, Quality]:
-    """One clip on the body, past the gate."""
+def build(plan: Planned, folder: Path, body_name: str) -> tuple[Entry, dict[str, float]]:
+    """One clip on the body, past the gate and in balance, and its figures."""
     body = load_body(body_name)
     path = folder / plan.file
     about = {"name": plan.name, "source": plan.source, "licence": plan.licence}
@@ -66,8 +68,9 @@ def build(plan: Planned, folder: Path, body_name: str) -> tuple[Entry, Quality]:
         motion, quality = smoothed(motion, quality, RUNNING if "run" in plan.skill else WALKING)
     if plan.tempo != 1.0:
         motion = faster(motion, plan.tempo)
+    motion, quality, weighed = steadied(motion, quality)
     motion = replace(motion, name=plan.name)
-    return Entry(motion, plan.skill, plan.person, summary(quality)), quality
+    return Entry(motion, plan.skill, plan.person, summary(quality)), figures(quality) | weighed
 
 
 def smoothed(
@@ -85,6 +88,29 @@ def smoothed(
     if smooth.n_frames < motion.n_frames:
         return motion, quality
     return smooth, replace(found, position_error=quality.position_error)
+
+
+def steadied(
+    motion: ReferenceMotion, quality: Quality
+) -> tuple[ReferenceMotion, Quality, dict[str, float]]:
+    """With the pelvis where the feet can carry it, where the clip stays as good as it was.
+
+    A recording that brings its own ground forces stays as it was measured.
+    """
+    weight = motion.body.weight
+    before = after = ground_demand(motion).mean_outside(weight)
+    way = 0.0
+    if motion.contact is None:
+        try:
+            steady, found = gate(balanced(motion), REPAIR.limits)
+        except KinesisError:
+            steady, found = motion, quality
+        if steady.n_frames == motion.n_frames:
+            after = ground_demand(steady).mean_outside(weight)
+            way = float(np.linalg.norm(steady.qpos[:, :2] - motion.qpos[:, :2], axis=1).max())
+            motion, quality = steady, replace(found, position_error=quality.position_error)
+    figures = {"outside_mm": before, "outside_after_mm": after, "pelvis_moved_mm": way}
+    return motion, quality, {name: 1e3 * value for name, value in figures.items()}
 
 
 def summary(quality: Quality) -> str:
@@ -117,7 +143,7 @@ def built_once(plan: Planned, folder: Path, body: str, part: Path) -> dict[str, 
         name: getattr(plan, name) for name in ("name", "skill", "person", "source", "licence")
     }
     try:
-        entry, quality = build(plan, folder, body)
+        entry, found = build(plan, folder, body)
     except KinesisError as error:
         row |= {"kept": False, "why": str(error)}
     else:
@@ -126,7 +152,7 @@ def built_once(plan: Planned, folder: Path, body: str, part: Path) -> dict[str, 
         speed, turning = speed_and_turning(motion)
         spent = 1e3 * (time.process_time() - begun) / motion.n_frames
         row |= {"kept": True, "seconds": motion.duration, "speed": speed, "turning_rate": turning}
-        row |= figures(quality) | {"cpu_ms_per_frame": spent}
+        row |= found | {"cpu_ms_per_frame": spent}
     with atomic_path(part.with_suffix(".json")) as file:
         file.write_text(json.dumps(row))
     return row
@@ -153,6 +179,11 @@ def page(table: pd.DataFrame, n_planned: int) -> str:
         f"| CPU time a frame of the result, at 150 Hz | {kept['cpu_ms_per_frame'].median():.1f} ms "
         "| 250 ms |",
         "",
+        f"Put on the body, clips need forces that the feet cannot give: the zero moment point lies "
+        f"{frames @ kept['outside_mm']:.0f} mm out of them on average. With the pelvis moved by up "
+        f"to {kept['pelvis_moved_mm'].median():.0f} mm (median of the clips), it lies "
+        f"{frames @ kept['outside_after_mm']:.0f} mm out of them.",
+        "",
         f"Of {n_planned} planned clips {len(table)} are built, and {len(kept)} passed the gate, "
         f"whole or in part: {kept['seconds'].sum():.0f} s.",
         "",
@@ -167,8 +198,9 @@ def page(table: pd.DataFrame, n_planned: int) -> str:
         )
     lines += [
         "",
-        "| clip | skill | split | s | m/s | rad/s | floating | skating | mm | source | licence |",
-        "|---|---|---|---|---|---|---|---|---|---|---|",
+        "| clip | skill | split | s | m/s | rad/s | floating | skating | mm | out of the feet, "
+        "before and after, mm | pelvis, mm | source | licence |",
+        "|---|---|---|---|---|---|---|---|---|---|---|---|---|",
     ]
     for row in kept.to_dict("records"):
         error = row["position_error_mm"]
@@ -176,7 +208,8 @@ def page(table: pd.DataFrame, n_planned: int) -> str:
             f"| {row['name']} | {row['skill']} | {row['split']} | {row['seconds']:.1f} "
             f"| {row['speed']:.2f} | {row['turning_rate']:+.2f} | {100 * row['floating']:.1f} % "
             f"| {100 * row['skating']:.1f} % | {'' if np.isnan(error) else f'{error:.0f}'} "
-            f"| {row['source']} | {row['licence']} |"
+            f"| {row['outside_mm']:.0f}, {row['outside_after_mm']:.0f} "
+            f"| {row['pelvis_moved_mm']:.0f} | {row['source']} | {row['licence']} |"
         )
     refused = table[~table["kept"]]
     if len(refused):

@@ -1,0 +1,185 @@
+"""Balance: small ways of the pelvis that make a motion one that its feet can produce.
+
+A motion that was measured on a person, put on a body of other masses and solved by inverse
+kinematics asks for forces that the feet cannot give: the zero moment point lies centimetres out of
+them (:mod:`kinesis_neuro.motion.zero_moment`). OpenSim reduces such residuals by letting the trunk
+lean (Delp et al. 2007). Here the pelvis is moved and the feet stay: in the linear inverted pendulum
+(Kajita et al. 2003) a centre of mass at height z that is shifted by d moves that point by
+d - z d''/g, so that at the frequency of steps a few millimetres of the one are centimetres of the
+other.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, field, replace
+
+import numpy as np
+from numpy.typing import NDArray
+from scipy.interpolate import BSpline
+from scipy.linalg import cho_factor, cho_solve
+
+from kinesis_neuro.errors import InvalidInputError
+from kinesis_neuro.motion.ik import IKConfig, SegmentTargets, solve_poses
+from kinesis_neuro.motion.reference import ReferenceMotion
+from kinesis_neuro.motion.report import retarget_report
+from kinesis_neuro.motion.resampling import poses_between
+from kinesis_neuro.motion.zero_moment import GroundDemand, ground_demand, nearest_inside
+
+FloatArray = NDArray[np.float64]
+
+
+@dataclass(frozen=True)
+class BalanceConfig:
+    """How a motion is brought into balance.
+
+    Parameters
+    ----------
+    shift_weight : float
+        Weight of a metre of the pelvis's way against a metre of the zero moment point's distance
+        from the feet.
+    margin : float
+        How far from the edge of the feet the zero moment point shall stay [m].
+    knots : float
+        Time between two knots of the cubic splines that the way is made of [s].
+    rounds : int
+        Times that the way is solved for; each starts from the exact demand of the one before.
+    solve_rate : float
+        Frames a second that inverse kinematics solves for [Hz]; splines lie between.
+    ik : IKConfig
+    """
+
+    shift_weight: float = 1.0
+    margin: float = 0.01
+    knots: float = 0.06
+    rounds: int = 4
+    solve_rate: float = 60.0
+    ik: IKConfig = field(default_factory=IKConfig)
+
+
+_PASSES = 40
+"""Alternating projections between the feet and the ways that splines can take."""
+
+
+def balanced(motion: ReferenceMotion, config: BalanceConfig | None = None) -> ReferenceMotion:
+    """Shift the pelvis so that the feet can give the force that the motion needs.
+
+    Parameters
+    ----------
+    motion : ReferenceMotion
+        Not periodic.
+    config : BalanceConfig, optional
+
+    Returns
+    -------
+    ReferenceMotion
+        With the feet where they were, and without measured forces, as they belong to the motion as
+        it was measured. The report's notes say how far the pelvis was moved.
+
+    Raises
+    ------
+    InvalidInputError
+        The motion is periodic.
+
+    Examples
+    --------
+    >>> from kinesis_neuro import load_motion
+    >>> walk = load_motion("walk").loop(2).slice(0.0, 2.0)
+    >>> steady = balanced(walk)
+    >>> before, after = (ground_demand(m).mean_outside(m.body.weight) for m in (walk, steady))
+    >>> bool(after < before / 5)
+    True
+    """
+    settings = config or BalanceConfig()
+    if motion.periodic:
+        raise InvalidInputError(f"Motion {motion.name!r} is periodic; loop it and cut a part out.")
+    spline = _Spline(np.arange(motion.n_frames) / motion.rate, settings.knots)
+    total = np.zeros((spline.n_coefficients, 2))
+    moved = motion
+    demand = first = ground_demand(motion)
+    for _ in range(settings.rounds):
+        change = _solve(demand, spline, total, motion.body.weight, settings)
+        total += change
+        moved = _shifted(moved, spline.way @ change, settings)
+        demand = ground_demand(moved)
+    way = 1e3 * np.linalg.norm(moved.qpos[:, :2] - motion.qpos[:, :2], axis=1)
+    before, after = (1e3 * d.mean_outside(motion.body.weight) for d in (first, demand))
+    note = (
+        f"balanced: the zero moment point is {after:.0f} mm out of the feet instead of "
+        f"{before:.0f}; the pelvis moved by {np.sqrt((way**2).mean()):.0f} mm (rms), "
+        f"{way.max():.0f} at most"
+    )
+    notes = getattr(motion.report, "notes", ())
+    return replace(moved, report=retarget_report(moved, notes=[*notes, note]))
+
+
+class _Spline:
+    """Cubic splines over the time of a motion: their values and second derivatives."""
+
+    def __init__(self, time: FloatArray, spacing: float) -> None:
+        inner = np.linspace(time[0], time[-1], max(4, int(np.ceil(time[-1] / spacing))))
+        knots = np.r_[[inner[0]] * 3, inner, [inner[-1]] * 3]
+        self.n_coefficients = len(knots) - 4
+        spline = BSpline(knots, np.eye(self.n_coefficients), 3)
+        self.way: FloatArray = spline(time)
+        self.acceleration: FloatArray = spline.derivative(2)(time)
+
+
+def _solve(
+    demand: GroundDemand, spline: _Spline, total: FloatArray, weight: float, config: BalanceConfig
+) -> FloatArray:
+    """Change (n_coefficients, 2) of the way that brings the zero moment point into the feet.
+
+    In units of moment over body weight, so that frames count by their load. In flight there is no
+    such point, and the horizontal acceleration is to vanish.
+    """
+    stands = demand.stands[:, None]
+    load = np.where(stands, np.clip(demand.force[:, 2:] / weight, 0.0, 1.5), 0.0)
+    gravity = 9.81
+    lever = demand.center_of_mass[:, 2:] / gravity
+    columns = load * spline.way - lever * spline.acceleration
+    flight = np.where(stands, 0.0, lever * demand.force[:, :2] * gravity / weight)
+    stiffness = config.shift_weight**2 * spline.way.T @ spline.way
+    factor = cho_factor(columns.T @ columns + stiffness + 1e-9 * np.eye(len(stiffness)))
+    feet = np.nan_to_num(_shrunk(demand.corners, config.margin))
+    change = np.zeros_like(total)
+    for _ in range(_PASSES):
+        gone = np.where(load > 0.05, columns @ change / np.maximum(load, 0.05), 0.0)
+        wanted = nearest_inside(demand.point + gone, feet) - demand.point
+        change = cho_solve(factor, columns.T @ (load * wanted + flight) - stiffness @ total)
+    return change
+
+
+def _shrunk(corners: FloatArray, margin: float) -> FloatArray:
+    """Polygons with their corners moved inwards, to their centre at most."""
+    center = corners.mean(axis=1, keepdims=True)
+    spokes = corners - center
+    length = np.maximum(np.linalg.norm(spokes, axis=-1, keepdims=True), 1e-6)
+    return center + spokes * np.maximum(0.0, 1.0 - margin / length)
+
+
+def _shifted(motion: ReferenceMotion, way: FloatArray, config: BalanceConfig) -> ReferenceMotion:
+    """The motion with its pelvis moved by (n, 2) and its feet in place."""
+    body, frames, n = motion.body, motion.frames, motion.n_frames
+    where = {s: body.segments.index(s) for s in ("pelvis", *body.contacts)}
+    position = {s: frames.body_position[:, k].copy() for s, k in where.items()}
+    position["pelvis"][:, :2] += way
+    # Not every frame is solved for: between two, a body moves along splines.
+    some = np.unique(np.r_[np.arange(0, n, max(1, int(motion.rate // config.solve_rate))), n - 1])
+    targets = SegmentTargets(
+        {s: place[some] for s, place in position.items()},
+        {s: frames.body_orientation[some, k] for s, k in where.items()},
+        {s: 1.0 if s == "pelvis" else 3.0 for s in where},
+        dict.fromkeys(where, 0.3),
+    )
+    solved = solve_poses(body, targets, start=motion.qpos[some], config=config.ik)
+    return ReferenceMotion.from_poses(
+        body,
+        poses_between(body, solved, some, n),
+        motion.rate,
+        name=motion.name,
+        events=motion.events,
+        source=motion.source,
+        licence=motion.licence,
+        report=motion.report,
+        library=motion.library,
+    )
