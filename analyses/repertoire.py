@@ -27,12 +27,12 @@ from kinesis_neuro.body.models import load_body
 from kinesis_neuro.data_folder import data_folder
 from kinesis_neuro.errors import KinesisError
 from kinesis_neuro.formats.atomic import atomic_path
-from kinesis_neuro.motion.balance import balanced
+from kinesis_neuro.motion.balance import balanced_or_not
 from kinesis_neuro.motion.clips import Entry, speed_and_turning, write_library
 from kinesis_neuro.motion.feedforward import muscle_activations
 from kinesis_neuro.motion.files import read_motion_file
 from kinesis_neuro.motion.library import load_motion
-from kinesis_neuro.motion.planting import plant_feet
+from kinesis_neuro.motion.planting import JUDGED, plant_feet
 from kinesis_neuro.motion.quality import Quality, gate
 from kinesis_neuro.motion.reference import ReferenceMotion
 from kinesis_neuro.motion.repertoire import MotionLibrary, is_library
@@ -101,14 +101,15 @@ def steadied(
     before = after = ground_demand(motion).mean_outside(weight)
     way = 0.0
     if motion.contact is None:
-        try:
-            steady, found = gate(balanced(motion), REPAIR.limits)
-        except KinesisError:
-            steady, found = motion, quality
-        if steady.n_frames == motion.n_frames:
-            after = ground_demand(steady).mean_outside(weight)
-            way = float(np.linalg.norm(steady.qpos[:, :2] - motion.qpos[:, :2], axis=1).max())
-            motion, quality = steady, replace(found, position_error=quality.position_error)
+        steady, found = balanced_or_not(motion, REPAIR.limits)
+        after = ground_demand(steady).mean_outside(weight)
+        way = float(np.linalg.norm(steady.qpos[:, :2] - motion.qpos[:, :2], axis=1).max())
+        where = [motion.body.segments.index(s) for s in JUDGED]
+        gone = steady.frames.body_position[:, where] - motion.frames.body_position[:, where]
+        error = quality.position_error
+        if error is not None:  # at most: the ways may also bring them nearer
+            error += float(np.linalg.norm(gone, axis=-1).mean())
+        motion, quality = steady, replace(found, position_error=error)
     figures = {"outside_mm": before, "outside_after_mm": after, "pelvis_moved_mm": way}
     return motion, quality, {name: 1e3 * value for name, value in figures.items()}
 

@@ -20,6 +20,7 @@ from scipy.linalg import cho_factor, cho_solve
 
 from kinesis_neuro.errors import InvalidInputError
 from kinesis_neuro.motion.ik import IKConfig, SegmentTargets, solve_poses
+from kinesis_neuro.motion.quality import Quality, QualityLimits, assess, gate
 from kinesis_neuro.motion.reference import ReferenceMotion
 from kinesis_neuro.motion.report import retarget_report
 from kinesis_neuro.motion.resampling import poses_between
@@ -110,6 +111,33 @@ def balanced(motion: ReferenceMotion, config: BalanceConfig | None = None) -> Re
     )
     notes = getattr(motion.report, "notes", ())
     return replace(moved, report=retarget_report(moved, notes=[*notes, note]))
+
+
+def balanced_or_not(
+    motion: ReferenceMotion, limits: QualityLimits | None = None
+) -> tuple[ReferenceMotion, Quality]:
+    """Bring a motion into balance where that leaves it fit to be trained on, and let it pass.
+
+    Parameters
+    ----------
+    motion : ReferenceMotion
+        Not periodic.
+    limits : QualityLimits, optional
+
+    Returns
+    -------
+    motion : ReferenceMotion
+        In balance, or as it was where a motion in balance would not pass the gate.
+    quality : Quality
+
+    Raises
+    ------
+    InvalidInputError
+        The motion passes neither way.
+    """
+    steady = balanced(motion)
+    quality = assess(steady, limits)
+    return (steady, quality) if quality.passed else gate(motion, limits)
 
 
 class _Spline:

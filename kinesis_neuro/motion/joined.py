@@ -11,6 +11,7 @@ from numpy.typing import NDArray
 from scipy.ndimage import gaussian_filter1d
 
 from kinesis_neuro.body.models import Body
+from kinesis_neuro.motion.balance import balanced_or_not
 from kinesis_neuro.motion.joining import between
 from kinesis_neuro.motion.planting import plant_feet
 from kinesis_neuro.motion.quality import gate
@@ -39,7 +40,7 @@ def joined_motion(
     """Make a motion of joined poses, which begins at the origin.
 
     The clips stay as they are: only around the seams, where a foot may slide or sink, are the feet
-    planted anew, and what comes of that is low-passed.
+    planted anew, and what comes of that is low-passed. Then the whole is brought into balance.
 
     Parameters
     ----------
@@ -76,7 +77,7 @@ def joined_motion(
         motion = ReferenceMotion.from_poses(body, mixed, rate, **(about or {}))
         notes = [*notes, f"feet planted anew around {len(seams)} seams"]
     motion = replace(motion, report=retarget_report(motion, notes=list(notes)))
-    return gate(motion)[0]
+    return balanced_or_not(motion)[0] if seams else gate(motion)[0]
 
 
 def seam_weight(n_frames: int, seams: Sequence[int], rate: float) -> FloatArray:

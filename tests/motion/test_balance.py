@@ -12,8 +12,10 @@ from scipy.spatial import ConvexHull
 from kinesis_neuro.body.kinematics import foot_clearance
 from kinesis_neuro.body.models import Body
 from kinesis_neuro.errors import InvalidInputError
-from kinesis_neuro.motion.balance import BalanceConfig, _shifted, balanced
+from kinesis_neuro.motion.balance import BalanceConfig, _shifted, balanced, balanced_or_not
+from kinesis_neuro.motion.quality import QualityLimits
 from kinesis_neuro.motion.reference import ReferenceMotion
+from kinesis_neuro.motion.report import RetargetReport
 from kinesis_neuro.motion.zero_moment import ground_demand, nearest_inside
 
 RATE = 150.0
@@ -96,7 +98,8 @@ def test_swaying_comes_into_balance_and_feet_stay(walk: ReferenceMotion) -> None
     feet = [walk.body.segments.index(s) for s in walk.body.contacts]
     moved = steady.frames.body_position[:, feet] - shaken.frames.body_position[:, feet]
     assert np.linalg.norm(moved, axis=-1).max() < 0.003
-    assert "zero moment point" in steady.report.notes[-1]  # type: ignore[union-attr]
+    assert isinstance(steady.report, RetargetReport)
+    assert "zero moment point" in steady.report.notes[-1]
 
 
 def test_what_is_in_balance_stays(walk: ReferenceMotion) -> None:
@@ -108,3 +111,13 @@ def test_what_is_in_balance_stays(walk: ReferenceMotion) -> None:
 def test_periodic_motions_are_refused(walk: ReferenceMotion) -> None:
     with pytest.raises(InvalidInputError, match="periodic"):
         balanced(walk)
+
+
+def test_a_motion_that_balance_would_spoil_stays(walk: ReferenceMotion) -> None:
+    strict = QualityLimits(skating=-1.0)
+    looped = walk.loop(2).slice(0.0, 1.5)
+    with pytest.raises(InvalidInputError, match="skating"):
+        balanced_or_not(looped, strict)
+    steady, quality = balanced_or_not(looped)
+    assert quality.passed
+    assert ground_demand(steady).mean_outside(walk.body.weight) < 0.01
