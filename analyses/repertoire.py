@@ -22,6 +22,7 @@ from typing import Any
 import numpy as np
 import pandas as pd
 from repertoire_clips import HELD_OUT, Planned, planned
+from repertoire_ways import way_motion
 
 from kinesis_neuro.body.models import load_body
 from kinesis_neuro.data_folder import data_folder
@@ -52,7 +53,9 @@ def build(plan: Planned, folder: Path, body_name: str) -> tuple[Entry, dict[str,
     body = load_body(body_name)
     path = folder / plan.file
     about = {"name": plan.name, "source": plan.source, "licence": plan.licence}
-    if path.suffix in (".mot", ".sto", ""):
+    if plan.file == "":
+        motion, quality = gate(way_motion(body, plan.name), REPAIR.limits)
+    elif path.suffix in (".mot", ".sto", ""):
         source = path if path.suffix else plan.file
         motion = load_motion(source, body, **plan.options, **(about if path.suffix else {}))
         if plan.part is not None:
@@ -64,7 +67,7 @@ def build(plan: Planned, folder: Path, body_name: str) -> tuple[Entry, dict[str,
     else:
         data = read_motion_file(path, **plan.options)
         motion, quality = retarget_assessed(data, body, REPAIR, **about)
-    if motion.contact is None:
+    if motion.contact is None and plan.file:
         motion, quality = smoothed(motion, quality, RUNNING if "run" in plan.skill else WALKING)
     if plan.tempo != 1.0:
         motion = faster(motion, plan.tempo)
@@ -102,14 +105,15 @@ def steadied(
     way = 0.0
     if motion.contact is None:
         steady, found = balanced_or_not(motion, REPAIR.limits)
-        after = ground_demand(steady).mean_outside(weight)
-        way = float(np.linalg.norm(steady.qpos[:, :2] - motion.qpos[:, :2], axis=1).max())
         where = [motion.body.segments.index(s) for s in JUDGED]
         gone = steady.frames.body_position[:, where] - motion.frames.body_position[:, where]
         error = quality.position_error
         if error is not None:  # at most: the ways may also bring them nearer
             error += float(np.linalg.norm(gone, axis=-1).mean())
-        motion, quality = steady, replace(found, position_error=error)
+        if error is None or error <= REPAIR.limits.position_error:
+            after = ground_demand(steady).mean_outside(weight)
+            way = float(np.linalg.norm(steady.qpos[:, :2] - motion.qpos[:, :2], axis=1).max())
+            motion, quality = steady, replace(found, position_error=error)
     figures = {"outside_mm": before, "outside_after_mm": after, "pelvis_moved_mm": way}
     return motion, quality, {name: 1e3 * value for name, value in figures.items()}
 

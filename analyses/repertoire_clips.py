@@ -7,6 +7,8 @@ from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import Any
 
+from repertoire_ways import WAYS
+
 # Whole people (and, of generated clips, whole draws) are held out. The long walks, the turning
 # runs and the recording behind the built-in gait are for training.
 HELD_OUT = {
@@ -21,7 +23,7 @@ RAJAGOPAL = ("Rajagopal et al. 2016, opensim-core", "Apache-2.0")
 
 @dataclass(frozen=True)
 class Planned:
-    """A file of the repertoire, and what it does not say of itself."""
+    """A file of the repertoire, or none for a way, and what it does not say of itself."""
 
     name: str
     file: str
@@ -35,7 +37,7 @@ class Planned:
 
 
 def planned(folder: Path) -> Iterator[Planned]:
-    """All clips, and the walks for training once more, faster.
+    """All clips, the walks for training once more, faster, and ways of the built-in gait.
 
     The people held out walk at 1.2 to 1.3 m/s, those for training at 0.4 to 1.1.
     """
@@ -44,6 +46,10 @@ def planned(folder: Path) -> Iterator[Planned]:
         yield plan
         if plan.skill == "walk" and plan.person not in held:
             yield replace(plan, name=f"{plan.name}_x{100 * TEMPO:.0f}", tempo=TEMPO)
+    for name, way in WAYS.items():
+        yield Planned(
+            name, "", way.skill, "wang2023_06", "steps of the built-in gait", "Apache-2.0"
+        )
 
 
 def recorded(folder: Path) -> Iterator[Planned]:
