@@ -41,6 +41,7 @@ if TYPE_CHECKING:
     from kinesis_neuro.learn.checkpoint import load_policy as load_policy
     from kinesis_neuro.learn.config import TrainConfig as TrainConfig
     from kinesis_neuro.learn.trainer import train as train
+    from kinesis_neuro.motion.balance import balanced as balanced
     from kinesis_neuro.motion.inverse import static_optimization as static_optimization
     from kinesis_neuro.motion.library import load_motion as load_motion
     from kinesis_neuro.motion.reference import ReferenceMotion as ReferenceMotion
@@ -61,6 +62,7 @@ _MODULE_OF = {
     "MuscleCondition": "kinesis_neuro.body.conditions",
     "ReferenceMotion": "kinesis_neuro.motion.reference",
     "TrainConfig": "kinesis_neuro.learn.config",
+    "balanced": "kinesis_neuro.motion.balance",
     "circular_mean": "kinesis_neuro.analysis.circular",
     "cluster_permutation_test": "kinesis_neuro.analysis.clusters",
     "compare_emg": "kinesis_neuro.analysis.compare",
