@@ -5,17 +5,20 @@ python benchmarks/compare.py null        # p of the null over 500 draws: Kolmogo
 python benchmarks/compare.py coverage    # of 95 % intervals by number of people
 python benchmarks/compare.py fooled      # what random bursts reach
 python benchmarks/compare.py criteria    # static optimisation's criterion of effort, and r
+python benchmarks/compare.py balance     # ground forces measured, estimated, in balance; and r
 python benchmarks/compare.py policies walk=walk mine=runs/s0/checkpoint,runs/s1/checkpoint
                                          # policies against people's EMG: compare_policies.py
 """
 
 from __future__ import annotations
 
+import dataclasses
 import resource
 import sys
 import time
 
 import numpy as np
+import pandas as pd
 import xarray as xr
 from scipy import fft, stats
 
@@ -25,6 +28,7 @@ from kinesis_neuro.analysis.comparison import OVERALL
 from kinesis_neuro.analysis.intervals import bca_interval, crossed_interval
 from kinesis_neuro.analysis.null import lag_null, p_value
 from kinesis_neuro.emg.subject import make_subject
+from kinesis_neuro.motion.balance import balanced
 from kinesis_neuro.motion.dynamics import EFFORTS, StaticOptimizationConfig
 from kinesis_neuro.motion.inverse import static_optimization
 from kinesis_neuro.motion.library import load_motion
@@ -122,23 +126,48 @@ def fooled(n_pairs: int = 2000) -> None:
     print(f"best lag: mean r {curve.max(axis=-1).mean():.2f}")
 
 
+def unseen_r(solved: xr.Dataset, unseen: list[xr.Dataset]) -> tuple[pd.Series, pd.Series]:
+    """r by muscle and overall of static optimisation with people, without delay and with."""
+    from compare_policies import DELAY
+
+    now, late = (
+        compare_emg(solved, unseen, signal="equivalent_excitation", delay=d, n_null=10).table.r
+        for d in (0.0, DELAY)
+    )
+    return now, late
+
+
 def criteria() -> None:
     """What muscles share by in static optimisation, and what it does to r with unseen people."""
-    from compare_policies import DELAY, people
+    from compare_policies import people
 
     motion = load_motion("walk")
     unseen = people()["04, 05, 07, 08 (unseen)"]
     for effort in EFFORTS:
         solved = static_optimization(motion, config=StaticOptimizationConfig(effort=effort))
-        r = [
-            compare_emg(solved, unseen, signal="equivalent_excitation", delay=d, n_null=10).table.r
-            for d in (0.0, DELAY)
-        ]
-        print(
-            f"{effort}: mean activation {float(solved.activation.mean()):.3f}, "
-            f"r {r[0][OVERALL]:.2f} and {r[1][OVERALL]:.2f} at {1e3 * DELAY:.0f} ms, "
-            f"rectus femoris {r[0]['rectus_femoris']:.2f} and {r[1]['rectus_femoris']:.2f}"
-        )
+        report(effort, solved, *unseen_r(solved, unseen))
+
+
+def balance() -> None:
+    """Ground forces measured, estimated, and estimated in balance: r with unseen people."""
+    from compare_policies import people
+
+    unseen = people()["04, 05, 07, 08 (unseen)"]
+    walk = load_motion("walk").loop(8).slice(0.0, 9.0)
+    without = dataclasses.replace(walk, contact=None)
+    kinds = {"measured": walk, "estimated": without, "estimated, balanced": balanced(walk)}
+    for kind, motion in kinds.items():
+        solved = static_optimization(motion)
+        report(kind, solved, *unseen_r(solved, unseen))
+
+
+def report(name: str, solved: xr.Dataset, now: pd.Series, late: pd.Series) -> None:
+    """A line for one way to solve."""
+    print(
+        f"{name}: mean activation {float(solved.activation.mean()):.3f}, "
+        f"r {now[OVERALL]:.2f} and {late[OVERALL]:.2f} with a delay, "
+        f"rectus femoris {now['rectus_femoris']:.2f} and {late['rectus_femoris']:.2f}"
+    )
 
 
 if __name__ == "__main__":
@@ -155,4 +184,5 @@ if __name__ == "__main__":
             "coverage": coverage,
             "fooled": fooled,
             "criteria": criteria,
+            "balance": balance,
         }[name]()
