@@ -22,7 +22,7 @@ from typing import Any
 import numpy as np
 import pandas as pd
 from repertoire_clips import HELD_OUT, Planned, planned
-from repertoire_ways import way_motion
+from repertoire_ways import WAYS, way_motion
 
 from kinesis_neuro.body.models import load_body
 from kinesis_neuro.data_folder import data_folder
@@ -267,11 +267,17 @@ def main() -> None:
         if names:
             write_keys(given.out / f"{split}.txt", names, f"{len(names)} clips for {split}")
     skill = {clip.name: clip.skill for clip in library.clips}
-    walking = [name for name in splits["train"] if "run" not in skill[name]]
-    if walking:
-        write_keys(
-            given.out / "walking.txt", walking, f"{len(walking)} clips for training that walk"
-        )
+    train = splits["train"]
+    walking = [name for name in train if "run" not in skill[name]]
+    further = {
+        "walking": (walking, "that walk"),
+        "recorded": ([name for name in walking if name not in WAYS], "that walk and are no ways"),
+        "sentences": ([name for name in train if name not in WAYS], "that are no ways"),
+    }
+    for key, (chosen, which) in further.items():
+        if chosen:
+            about = f"{len(chosen)} clips for training {which}"
+            write_keys(given.out / f"{key}.txt", chosen, about)
     table = pd.DataFrame(rows)
     table.insert(3, "split", table["name"].map(split_of))
     with atomic_path(given.out / "report.csv") as file:

@@ -1,6 +1,6 @@
 """How well a policy follows text: generated clips by category, and sentences, zero-shot.
 
-    python benchmarks/text.py build --library runs/repertoire --keys runs/repertoire/train.txt
+    python benchmarks/text.py build --library runs/repertoire --keys runs/repertoire/sentences.txt
     python benchmarks/text.py evaluate POLICY [--library runs/repertoire] [--json FILE]
 
 ``build`` makes motions of the sentences, of the library's training clips alone, and keeps them in
