@@ -100,8 +100,7 @@ def steadied(
 
     A recording that brings its own ground forces stays as it was measured.
     """
-    weight = motion.body.weight
-    before = after = ground_demand(motion).mean_outside(weight)
+    before = after = ground_demand(motion).mean_outside()
     way = 0.0
     if motion.contact is None:
         steady, found = balanced_or_not(motion, REPAIR.limits)
@@ -111,11 +110,11 @@ def steadied(
         if error is not None:  # at most: the ways may also bring them nearer
             error += float(np.linalg.norm(gone, axis=-1).mean())
         if error is None or error <= REPAIR.limits.position_error:
-            after = ground_demand(steady).mean_outside(weight)
+            after = ground_demand(steady).mean_outside()
             way = float(np.linalg.norm(steady.qpos[:, :2] - motion.qpos[:, :2], axis=1).max())
             motion, quality = steady, replace(found, position_error=error)
-    figures = {"outside_mm": before, "outside_after_mm": after, "pelvis_moved_mm": way}
-    return motion, quality, {name: 1e3 * value for name, value in figures.items()}
+    weighed = {"outside_mm": before, "outside_after_mm": after, "pelvis_moved_mm": way}
+    return motion, quality, {name: 1e3 * value for name, value in weighed.items()}
 
 
 def summary(quality: Quality) -> str:

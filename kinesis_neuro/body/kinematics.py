@@ -186,6 +186,24 @@ def contact_points(body: Body, segment: str) -> tuple[FloatArray, FloatArray]:
     return np.concatenate([p for p, _ in parts]), np.concatenate([r for _, r in parts])
 
 
+def sole_points(body: Body, frames: Kinematics) -> FloatArray:
+    """Lowest points of the spheres that make up both soles [m].
+
+    Returns
+    -------
+    ndarray, shape (n, n_points, 3)
+    """
+    points = []
+    for segment in body.contacts:
+        index = body.segments.index(segment)
+        centers, radii = contact_points(body, segment)
+        world = rotate(frames.body_orientation[:, index, None], centers[None])
+        world = world + frames.body_position[:, index, None]
+        world[..., 2] -= radii
+        points.append(world)
+    return np.concatenate(points, axis=1)
+
+
 def foot_clearance(body: Body, frames: Kinematics) -> FloatArray:
     """Height of the lowest point of each foot segment above the floor [m].
 

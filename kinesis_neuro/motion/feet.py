@@ -9,7 +9,11 @@ from numpy.typing import NDArray
 from scipy.interpolate import PchipInterpolator
 from scipy.ndimage import binary_closing, binary_opening, gaussian_filter1d, percentile_filter
 
-from kinesis_neuro.body.kinematics import Kinematics, contact_points, foot_clearance, rotate
+from kinesis_neuro.body.kinematics import (
+    Kinematics,
+    foot_clearance,
+    sole_points,
+)
 from kinesis_neuro.body.models import Body
 
 FloatArray = NDArray[np.float64]
@@ -126,7 +130,7 @@ def scale_that_stands(
     float or None
         None where the pelvis hardly moves, so that nothing can be told.
     """
-    sole = _sole_points(body, centered)
+    sole = sole_points(body, centered)
     lowest = sole[..., 2].argmin(axis=1)
     rows = np.arange(len(root))
     ahead_of, behind = np.minimum(rows + 1, rows[-1]), np.maximum(rows - 1, 0)
@@ -147,19 +151,6 @@ def scale_that_stands(
         weight = 1.0 / (1.0 + (slip / max(float(np.median(slip)), 1e-9)) ** 2)[:, None]
         scale = -float((weight * back * ahead).sum()) / float((weight * ahead**2).sum())
     return scale
-
-
-def _sole_points(body: Body, frames: Kinematics) -> FloatArray:
-    """Lowest points (n, n_points, 3) of spheres that make up both soles."""
-    points = []
-    for segment in body.contacts:
-        index = body.segments.index(segment)
-        centers, radii = contact_points(body, segment)
-        world = rotate(frames.body_orientation[:, index, None], centers[None])
-        world = world + frames.body_position[:, index, None]
-        world[..., 2] -= radii
-        points.append(world)
-    return np.concatenate(points, axis=1)
 
 
 def floor_drift(gap: FloatArray, rate: float) -> FloatArray:

@@ -16,7 +16,7 @@ from numpy.typing import NDArray
 from scipy.spatial import ConvexHull, QhullError
 from scipy.spatial.transform import Rotation
 
-from kinesis_neuro.body.kinematics import contact_points, rotate
+from kinesis_neuro.body.kinematics import sole_points
 from kinesis_neuro.motion.dynamics import StaticOptimizationConfig, inverse_dynamics
 from kinesis_neuro.motion.reference import ReferenceMotion
 
@@ -41,12 +41,21 @@ class GroundDemand:
         corner repeated; NaN in frames in which none is.
     center_of_mass : ndarray, shape (n, 3)
         [m]
+    weight : float
+        Of the body [N].
     """
 
     point: FloatArray
     force: FloatArray
     corners: FloatArray
     center_of_mass: FloatArray
+    weight: float
+
+    @property
+    def load(self) -> FloatArray:
+        """Vertical force in body weights (n,), 1.5 at most; zero in flight."""
+        share = np.clip(self.force[:, 2] / self.weight, 0.0, 1.5)
+        return np.where(self.stands, share, 0.0)
 
     @property
     def stands(self) -> NDArray[np.bool_]:
@@ -58,10 +67,10 @@ class GroundDemand:
         way = nearest_inside(self.point, self.corners) - self.point
         return np.asarray(np.linalg.norm(way, axis=1))
 
-    def mean_outside(self, weight: float) -> float:
-        """Its mean over the frames on the floor, each by its share of body weight (at most 1.5)."""
-        load = np.clip(self.force[self.stands, 2] / weight, 0.0, 1.5)
-        return float(load @ self.outside()[self.stands] / max(load.sum(), 1e-9))
+    def mean_outside(self) -> float:
+        """Its mean over the frames on the floor, each by its load [m]."""
+        on = self.stands
+        return float(self.load[on] @ self.outside()[on] / max(self.load.sum(), 1e-9))
 
 
 def ground_demand(
@@ -104,7 +113,7 @@ def ground_demand(
         ],
         axis=1,
     )
-    return GroundDemand(point, force, _support(motion), _center_of_mass(motion))
+    return GroundDemand(point, force, _support(motion), _center_of_mass(motion), motion.body.weight)
 
 
 def nearest_inside(points: FloatArray, corners: FloatArray) -> FloatArray:
@@ -142,15 +151,7 @@ def nearest_inside(points: FloatArray, corners: FloatArray) -> FloatArray:
 
 def _support(motion: ReferenceMotion) -> FloatArray:
     """Corners of the convex hulls of what is on the floor."""
-    body, points = motion.body, []
-    for segment in body.contacts:
-        k = body.segments.index(segment)
-        local, radii = contact_points(body, segment)
-        turned = rotate(motion.frames.body_orientation[:, k, None], local[None])
-        world = motion.frames.body_position[:, k, None] + turned
-        world[..., 2] -= radii
-        points.append(world)
-    soles = np.concatenate(points, axis=1)
+    soles = sole_points(motion.body, motion.frames)
     on_floor = soles[..., 2] < CONTACT_HEIGHT
     hulls = [_hull(p[low]) for p, low in zip(soles[..., :2], on_floor, strict=True)]
     corners = np.full((len(hulls), max(3, *map(len, hulls)), 2), np.nan)
